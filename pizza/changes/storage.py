@@ -27,7 +27,6 @@ class Change:
     """
 
     position: int
-    sequence: int | None
     number: str
     old_status: str | None
     status: str
@@ -35,6 +34,7 @@ class Change:
     changed_at: datetime
     estimated_completion: datetime | None
     event_id: UUID
+    sequence: int | None
     order_type: str
     priority: int
     stage: str | None

@@ -8,7 +8,6 @@ from flask import Response, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.openapi import OpenAPI
-from pydantic import BaseModel
 from werkzeug.routing import Map
 
 from pizza.auth.authenticator import Authenticator
@@ -23,7 +22,6 @@ from pizza.web.api import (
     menu,
     metrics,
     order_actions,
-    order_list,
     orders,
     reports,
     tracking,
@@ -34,10 +32,7 @@ from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import AUTHENTICATION_SECONDS, Dependencies
 from pizza.web.http import etags, name_paths, problems, response_headers
 from pizza.web.http.access_log import access_log
-from pizza.web.openapi_security import SCHEMES, add_security
-from pizza.web.schemas import requests, staff
-from pizza.web.schemas import webhooks as webhook_schemas
-from pizza.web.schemas.orders import HealthResponse, OrderResponse, ProblemResponse, StatusResponse
+from pizza.web.schemas.responses import ProblemResponse
 from pizza.web.security.authorization import Authorizer
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.hosts import HostCheck
@@ -48,17 +43,6 @@ from pizza.web.streams import endpoints
 from pizza.web.streams.hub import StreamHub
 
 __all__ = ["App", "Dependencies", "create_app"]
-
-_MODELS: tuple[type[BaseModel], ...] = (
-    OrderResponse,
-    StatusResponse,
-    staff.ChangeResponse,
-    HealthResponse,
-    staff.TrackedResponse,
-    *staff.MODELS,
-    *requests.MODELS,
-    *webhook_schemas.MODELS,
-)
 
 
 class _Map(Map):
@@ -82,7 +66,7 @@ class App(OpenAPI):
     @property
     def api_doc(self) -> dict[str, Any]:
         """The description of the API, as authentication is now."""
-        described = add_security(super().api_doc, self.authenticator)
+        described = openapi.add_security(super().api_doc, self.authenticator)
         if request and request.script_root:
             described["servers"] = [{"url": request.script_root}]
         return described
@@ -100,7 +84,7 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     app = App(
         "pizza",
         info=Info(title="Where's my pizza", version="1"),
-        security_schemes=SCHEMES,
+        security_schemes=openapi.SCHEMES,
         doc_prefix="/docs",
         # The name of a view is its endpoint and its operationId.
         operation_id_callback=lambda name, path, method: name,
@@ -126,7 +110,7 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     place_order = PlaceOrder(settings, dependencies, authorizer, limits)
     orders.register(app, dependencies, place_order)
     tracking.register(app, dependencies, credentials)
-    for topic in (order_list, order_actions, workers, menu, kitchen, customers, reports):
+    for topic in (order_actions, workers, menu, kitchen, customers, reports):
         topic.register(app, dependencies)
     hub = StreamHub(
         lambda: connect(settings.db_url, name=f"{settings.service} streams"), authenticator.refresh
@@ -139,7 +123,7 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     health.register(app, dependencies)
     metrics.register(app, dependencies)
     app.components_schemas.update(
-        {name: Schema(**schema) for name, schema in openapi.components(*_MODELS).items()}
+        {name: Schema(**schema) for name, schema in openapi.components().items()}
     )
     pages.install(app, dependencies, authenticator, credentials, place_order)
     name_paths.accept_trailing_slashes(app)

@@ -1,16 +1,25 @@
-"""Parts of the OpenAPI document beyond the models: bodies, responses, examples."""
+"""Parts of the OpenAPI document beyond the models: bodies, responses, security."""
 
 from __future__ import annotations
 
+import copy
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
 
+from pizza.auth.authenticator import Authenticator
+from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.order import MAX_QUANTITY
 from pizza.orders.schema import OrderRequest
+from pizza.web.dependencies import JSON
 from pizza.web.http.problems import CONTENT_TYPE
-from pizza.web.schemas.orders import OrderResponse, ProblemResponse
+from pizza.web.schemas import examples
+from pizza.web.schemas.examples import EXAMPLES
+from pizza.web.schemas.responses import OrderResponse, ProblemResponse
+from pizza.web.security.permissions import REQUIRED_ROLE, Permission, permission_of
+
+Responses = dict[str | int, Any]
 
 _REF = "#/components/schemas/{model}"
 
@@ -36,82 +45,32 @@ _HEADERS_OF = {
     503: RETRY_AFTER,
 }
 
-TAKEOUT_EXAMPLE = {
-    "customer_name": "John Doe",
-    "order_type": "takeout",
-    "items": [
-        {"name": "Margherita Pizza", "quantity": 1, "price": 15.99},
-        {"name": "Caesar Salad", "quantity": 1, "price": 8.99},
-    ],
-}
-DINE_IN_EXAMPLE = {
-    "customer_name": "John",
-    "order_type": "dine-in",
-    "table_number": 5,
-    "items": [{"name": "Steak", "quantity": 1, "price": 25.99}],
-}
-DELIVERY_EXAMPLE = {
-    "customer_name": "VIP Customer",
-    "customer_type": "vip",
-    "order_type": "delivery",
-    "delivery_address": "456 Executive Blvd",
-    "items": [{"name": "Premium Steak", "quantity": 1, "price": 45.99}],
-    "rush": True,
-}
-PLACED_EXAMPLE = {
-    "order_number": "ORD_20241216_001",
-    "status": "received",
-    "total_amount": 24.98,
-    "priority": 1,
-    "order_type": "takeout",
-    "customer_name": "John Doe",
-    "created_at": "2024-12-16T10:30:00.000Z",
-    "estimated_completion": "2024-12-16T10:30:10.000Z",
-    "tracking_token": "20241216_001.5f2a90bc77d1e02b4c6a8d9e0f1a2b3c4d5e6f70",
-    "tracking_url": "/track/20241216_001.5f2a90bc77d1e02b4c6a8d9e0f1a2b3c4d5e6f70",
-}
-STATUS_EXAMPLE = {
-    "order_number": "ORD_20241216_001",
-    "current_status": "cooking",
-    "updated_at": "2024-12-16T10:32:00.000Z",
-    "estimated_completion": "2024-12-16T10:42:00.000Z",
-    "processed_by": "chef_mario",
-    "order_type": "takeout",
-    "priority": 1,
-    "completed_at": None,
-    "stage": "kitchen",
-    "rush": False,
-    "total_amount": 24.98,
-}
-HISTORY_EXAMPLE = [
-    {
-        "status": "received",
-        "timestamp": "2024-12-16T10:30:00.000Z",
-        "changed_by": "order-service",
-        "notes": None,
+_KEY: dict[str, list[str]] = {"staffKey": []}
+_TOKEN: dict[str, list[str]] = {"trackingToken": []}
+_ANONYMOUS: dict[str, list[str]] = {}
+
+SCHEMES: dict[str, Any] = {
+    "staffKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "a staff key; required once the restaurant has one. The roles, "
+        "each with the rights of those before it: monitor, station, staff, manager",
     },
-    {
-        "status": "cooking",
-        "timestamp": "2024-12-16T10:32:00.000Z",
-        "changed_by": "chef_mario",
-        "notes": None,
+    "trackingToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "tracking_token in the response to an order; valid for that order only",
     },
-]
-READY_EXAMPLE = {
-    "status": "ready",
-    "checks": {
-        "database": "ok",
-        "schema": "current",
-        "kitchen": "ok",
-        "broker": "ok",
-        "relay": "leading",
-    },
-}
-UNREADY_EXAMPLE = {
-    "status": "unavailable",
-    "checks": {"database": "unavailable", "broker": "unknown", "relay": "database away"},
 }
 
+# The credentials that an operation accepts, where it is not a key alone.
+_SCHEMES_FOR: dict[Permission, list[dict[str, list[str]]]] = {
+    Permission.PUBLIC: [],
+    Permission.PARTIAL: [_ANONYMOUS, _KEY, _TOKEN],
+    Permission.OWNER: [_KEY, _TOKEN],
+}
+# The statuses of refusals, where they are not 401, 403 and 429.
+_REFUSALS = {Permission.PUBLIC: (429,), Permission.PARTIAL: (401, 429)}
 
 _PROBLEM_EXAMPLES = {
     400: "The body is not JSON.",
@@ -130,71 +89,97 @@ _PROBLEM_EXAMPLES = {
 _FIELD_EXAMPLE = {"field": "items[0].quantity", "message": f"must be from 1 to {MAX_QUANTITY}"}
 
 
+def body(
+    model: type[BaseModel], example: object = None, *, required: bool = True
+) -> dict[str, Any]:
+    """A JSON request body of this model, for flask-openapi3's `openapi_extensions`."""
+    content = _json(_ref(model), example or EXAMPLES[model])
+    return {"requestBody": {"required": required, "content": content}}
+
+
 def order_body() -> dict[str, Any]:
-    """The request body of POST /orders, for flask-openapi3's `openapi_extensions`."""
+    """The request body of POST /orders."""
+    named = {name: {"value": example} for name, example in examples.ORDERS.items()}
     return {
         "requestBody": {
             "required": True,
             "description": "at most 64 kB (65,536 bytes), like every body",
-            "content": {
-                "application/json": {
-                    "schema": {"$ref": _REF.format(model="OrderRequest")},
-                    "examples": {
-                        "takeout": {"value": TAKEOUT_EXAMPLE},
-                        "dine-in": {"value": DINE_IN_EXAMPLE},
-                        "delivery": {"value": DELIVERY_EXAMPLE},
-                    },
-                }
-            },
+            "content": {JSON: {"schema": _ref(OrderRequest), "examples": named}},
         }
     }
 
 
-def body(model: type[BaseModel], example: object, *, required: bool = True) -> dict[str, Any]:
-    """A JSON request body of this model, for flask-openapi3's `openapi_extensions`."""
-    schema = {"$ref": _REF.format(model=model.__name__)}
-    content = {"application/json": {"schema": schema, "example": example}}
-    return {"requestBody": {"required": required, "content": content}}
+def responses(
+    model: type[BaseModel], *errors: int, status: int = 200, example: object = None, **members: Any
+) -> Responses:
+    """The responses of an operation: a JSON object of this model, or a problem.
 
-
-def versioned(model: type[BaseModel], example: object) -> dict[str | int, Any]:
-    """The response of an order's document, with its ETag."""
-    return {200: response(model, example, headers=ETAG)}
-
-
-def not_modified() -> dict[str | int, Any]:
-    """The response to a client whose document is current."""
-    return {304: {"description": "Not Modified", "content": {}, "headers": ETAG}}
-
-
-def response(model: type[BaseModel], example: object, **members: Any) -> dict[str, Any]:
-    """A response with a JSON object of this model. members: such as headers and links."""
-    schema = {"$ref": _REF.format(model=model.__name__)}
+    errors: the statuses of problems, besides 500. members: of the first, such as headers.
+    """
     return {
-        "description": (model.__doc__ or "").split("\n")[0],
-        "content": {"application/json": {"schema": schema, "example": example}},
-        **members,
+        status: {
+            "description": _description(model),
+            "content": _json(_ref(model), example or EXAMPLES[model]),
+            **members,
+        },
+        **problems(*errors),
     }
 
 
-def order_placed() -> dict[str, Any]:
-    """The response to a valid order, with links to its status and history."""
+def list_responses(
+    model: type[BaseModel], *errors: int, example: object = None, **members: Any
+) -> Responses:
+    """The responses of an operation: a JSON array of this model, or a problem; as `responses`."""
+    schema = {"type": "array", "items": _ref(model)}
+    return {
+        200: {
+            "description": f"A list. {_description(model)}",
+            "content": _json(schema, example or [EXAMPLES[model]]),
+            **members,
+        },
+        **problems(*errors),
+    }
+
+
+def versioned(described: Responses) -> Responses:
+    """The same responses, for a client that may have the document: with ETag and 304."""
+    not_modified = {"description": "Not Modified", "content": {}, "headers": ETAG}
+    return {**described, 200: described[200] | {"headers": ETAG}, 304: not_modified}
+
+
+def no_content(description: str, *errors: int) -> Responses:
+    """The responses of an operation: 204 without a body, or a problem; as `responses`."""
+    return {204: {"description": description, "content": {}}, **problems(*errors)}
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _json(schema: object, example: object) -> dict[str, Any]:
+    return {JSON: {"schema": schema, "example": example}}
+
+
+def _description(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").split("\n")[0]
+
+
+def order_placed() -> Responses:
+    """The responses to POST /orders: with links to status and history, and two meanings of 409."""
     number = {"number": "$response.body#/order_number"}
     links = {
         name: {"operationId": name, "parameters": number}
         for name in ("order_status", "order_history")
     }
-    return response(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION | _REPLAYED, links=links)
-
-
-def list_response(model: type[BaseModel], example: object, **members: Any) -> dict[str, Any]:
-    """A response with a JSON array of this model. members: such as headers."""
-    schema = {"type": "array", "items": {"$ref": _REF.format(model=model.__name__)}}
-    return {
-        "description": f"A list. {(model.__doc__ or '').split(chr(10))[0]}",
-        "content": {"application/json": {"schema": schema, "example": example}},
-        **members,
+    headers = _LOCATION | _REPLAYED
+    errors = (400, 401, 403, 409, 413, 415, 422, 429, 503)
+    found = responses(OrderResponse, *errors, status=201, headers=headers, links=links)
+    found[409] |= {
+        "description": "Conflict: a dish is sold out, or a request with the same key is being "
+        "answered",
+        "headers": RETRY_AFTER,
     }
+    return found
 
 
 def text_response(content_type: str, example: str) -> dict[str, Any]:
@@ -203,46 +188,58 @@ def text_response(content_type: str, example: str) -> dict[str, Any]:
     return {"description": "A text.", "content": {content_type: content}}
 
 
-def problems(*statuses: int) -> dict[str | int, Any]:
+def problems(*statuses: int) -> Responses:
     """The error responses of an operation; always with 500."""
     return {status: _problem(status) for status in (*statuses, 500)}
 
 
 def _problem(status: int) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "description": HTTPStatus(status).phrase,
-        "content": {
-            CONTENT_TYPE: {
-                "schema": {"$ref": _REF.format(model="ProblemResponse")},
-                "example": _problem_example(status),
-            }
-        },
-    }
-    return described | ({"headers": _HEADERS_OF[status]} if status in _HEADERS_OF else {})
-
-
-def _problem_example(status: int) -> dict[str, Any]:
-    return {
+    title = HTTPStatus(status).phrase
+    example: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": title,
         "status": status,
         "detail": _PROBLEM_EXAMPLES[status],
-        **({"errors": [_FIELD_EXAMPLE]} if status == 422 else {}),
     }
+    if status == 422:
+        example["errors"] = [_FIELD_EXAMPLE]
+    content = {CONTENT_TYPE: {"schema": _ref(ProblemResponse), "example": example}}
+    headers = {"headers": _HEADERS_OF[status]} if status in _HEADERS_OF else {}
+    return {"description": title, "content": content, **headers}
 
 
-def place_order_conflict() -> dict[str, Any]:
-    """The 409 of POST /orders, with Retry-After while a request with the same key runs."""
-    described = "Conflict: a dish is sold out, or a request with the same key is being answered"
-    return {**_problem(409), "description": described, "headers": RETRY_AFTER}
-
-
-def components(*models: type[BaseModel]) -> dict[str, Any]:
+def components() -> dict[str, Any]:
     """The schemas to which the references above point."""
     found: dict[str, Any] = {}
-    everything: tuple[type[BaseModel], ...] = (*models, OrderRequest, ProblemResponse)
-    for model in everything:
+    for model in (*EXAMPLES, OrderRequest, ProblemResponse):
         schema = model.model_json_schema(ref_template=_REF)
         found |= schema.pop("$defs", {})
         found[model.__name__] = schema
+    return found
+
+
+def add_security(document: dict[str, Any], authenticator: Authenticator) -> dict[str, Any]:
+    """Return a copy of the document with the security requirements of each operation."""
+    try:
+        required = authenticator.auth_required()
+    except DatabaseUnavailable:
+        required = True
+    found = copy.deepcopy(document)
+    for item in found["paths"].values():
+        for operation in item.values():
+            permission = permission_of(operation["operationId"])
+            schemes = _SCHEMES_FOR.get(permission, [_KEY])
+            if operation["operationId"] == "place_order":
+                schemes = [_ANONYMOUS, _KEY]
+            if schemes and not required:
+                schemes = [_ANONYMOUS, *(each for each in schemes if each)]
+            operation["security"] = schemes
+            if permission in REQUIRED_ROLE:
+                role = operation["x-role"] = REQUIRED_ROLE[permission]
+                sentence = f"A key needs at least the role {role}."
+                before = operation.get("description")
+                operation["description"] = f"{before} {sentence}" if before else sentence
+            refusals = _REFUSALS.get(permission, (401, 403, 429))
+            for status, answer in problems(*refusals).items():
+                operation["responses"].setdefault(str(status), answer)
     return found

@@ -59,14 +59,14 @@ class WebhookDelivery:
     event_id: UUID
     type: str
     order_number: str | None
-    created_at: datetime
     state: str
     attempts: int
+    created_at: datetime
     tried_at: datetime | None
+    next_at: datetime | None
     answer: int | None
     problem: str | None
     duration: float | None
-    next_at: datetime | None
     payload: str
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pizza.domain.errors import InvalidOrder
 from pizza.domain.order import validate
 from pizza.orders.schema import parse_order
-from pizza.web.openapi import DELIVERY_EXAMPLE, DINE_IN_EXAMPLE, TAKEOUT_EXAMPLE
+from pizza.web.schemas.examples import ORDERS
 
 ITEM = {"name": "Pizza", "quantity": 1, "price": Decimal("15.99")}
 ORDER = {"customer_name": "Jo", "items": [ITEM]}
@@ -27,7 +27,7 @@ def exact(example):
     return {**example, "items": items}
 
 
-@pytest.mark.parametrize("example", [TAKEOUT_EXAMPLE, DINE_IN_EXAMPLE, DELIVERY_EXAMPLE])
+@pytest.mark.parametrize("example", ORDERS.values())
 def test_the_documented_examples_are_valid(example):
     draft = parse_order(exact(example))
     assert draft.customer_name == example["customer_name"]

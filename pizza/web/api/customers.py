@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
@@ -15,7 +13,7 @@ from pizza.web.http.name_paths import by_name
 from pizza.web.http.responses import json_response
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import VipRequest, parse_request
-from pizza.web.schemas.staff import CUSTOMER_EXAMPLE, CustomerResponse
+from pizza.web.schemas.responses import CustomerResponse
 from pizza.web.security import authorization
 
 TAG = Tag(name="customers", description="Profiles and VIP status")
@@ -24,15 +22,13 @@ TAG = Tag(name="customers", description="Profiles and VIP status")
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the views of customers to `app`."""
 
-    ok: dict[str | int, Any] = {200: openapi.response(CustomerResponse, CUSTOMER_EXAMPLE)}
-
     @by_name(
         app.get,
         "/customers",
         operations=("vip",),
         tags=[TAG],
         summary="What is known of a customer",
-        responses={**ok, **openapi.problems(404, 503)},
+        responses=openapi.responses(CustomerResponse, 404, 503),
     )
     def customer(name: str) -> Response:
         with dependencies.connection() as conn:
@@ -46,8 +42,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/vip",
         tags=[TAG],
         summary="Set or remove a customer's VIP status, from the next order on",
-        openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
-        responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
+        openapi_extensions=openapi.body(VipRequest),
+        responses=openapi.responses(CustomerResponse, 400, 404, 413, 415, 422, 503),
     )
     def set_vip(name: str) -> Response:
         form = parse_request(VipRequest)

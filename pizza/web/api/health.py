@@ -12,7 +12,8 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.operations import health_storage
 from pizza.web import openapi
 from pizza.web.dependencies import JSON, Dependencies
-from pizza.web.schemas.orders import HealthResponse
+from pizza.web.schemas import examples
+from pizza.web.schemas.responses import HealthResponse
 
 TAG = Tag(name="health", description="For load balancers and people")
 
@@ -30,7 +31,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/healthz",
         tags=[TAG],
         summary="The process is alive; checks nothing else",
-        responses={200: openapi.response(HealthResponse, {"status": "ok"}), **openapi.problems()},
+        responses=openapi.responses(HealthResponse),
     )
     def alive() -> Response:
         return Response('{"status":"ok"}\n', content_type=JSON)
@@ -40,11 +41,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="Whether orders can be accepted; names the server that is unavailable",
         responses={
-            200: openapi.response(HealthResponse, openapi.READY_EXAMPLE),
-            503: openapi.response(
-                HealthResponse, openapi.UNREADY_EXAMPLE, headers=openapi.RETRY_AFTER
+            **openapi.responses(
+                HealthResponse, status=503, example=examples.UNREADY, headers=openapi.RETRY_AFTER
             ),
-            **openapi.problems(),
+            **openapi.responses(HealthResponse, example=examples.READY),
         },
     )
     def ready() -> Response:

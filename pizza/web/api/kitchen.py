@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from flask import Response, request
 from flask_openapi3.models.tag import Tag
@@ -17,12 +16,7 @@ from pizza.web.http.responses import json_response, list_response
 from pizza.web.pages import html
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import ByRequest, ReasonRequest, parse_request
-from pizza.web.schemas.staff import (
-    BOARD_EXAMPLE,
-    KITCHEN_EXAMPLE,
-    BoardOrderResponse,
-    KitchenResponse,
-)
+from pizza.web.schemas.responses import BoardOrderResponse, KitchenResponse
 from pizza.web.security import authorization
 from pizza.web.security.read_audit import BOARD_SECONDS
 
@@ -32,13 +26,11 @@ TAG = Tag(name="kitchen", description="Whether the kitchen takes orders")
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the kitchen's views to `app`."""
 
-    ok: dict[str | int, Any] = {200: openapi.response(KitchenResponse, KITCHEN_EXAMPLE)}
-
     @app.get(
         "/kitchen",
         tags=[TAG],
         summary="Whether the kitchen takes orders, how many at a time, and its staffed stations",
-        responses={**ok, **openapi.problems(503)},
+        responses=openapi.responses(KitchenResponse, 503),
     )
     def kitchen() -> Response:
         if html.prefers_html():
@@ -53,9 +45,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="The orders that wait, cook, are ready or on the road, most urgent first",
         responses={
-            200: openapi.list_response(BoardOrderResponse, [BOARD_EXAMPLE]),
+            **openapi.list_responses(BoardOrderResponse, 503),
             304: {"description": "Not Modified", "content": {}},
-            **openapi.problems(503),
         },
     )
     def kitchen_board() -> Response:
@@ -74,7 +65,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         openapi_extensions=openapi.body(
             ReasonRequest, {"reason": "The oven is cold", "by": "anna"}, required=False
         ),
-        responses={**ok, **openapi.problems(400, 413, 415, 422, 503)},
+        responses=openapi.responses(KitchenResponse, 400, 413, 415, 422, 503),
     )
     def pause_kitchen() -> Response:
         form = parse_request(ReasonRequest, optional=True)
@@ -88,8 +79,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/kitchen/resume",
         tags=[TAG],
         summary="Take orders again",
-        openapi_extensions=openapi.body(ByRequest, {"by": "anna"}, required=False),
-        responses={**ok, **openapi.problems(400, 413, 415, 422, 503)},
+        openapi_extensions=openapi.body(ByRequest, required=False),
+        responses=openapi.responses(KitchenResponse, 400, 413, 415, 422, 503),
     )
     def resume_kitchen() -> Response:
         form = parse_request(ByRequest, optional=True)

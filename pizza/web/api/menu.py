@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
@@ -15,7 +13,7 @@ from pizza.web.http.name_paths import by_name
 from pizza.web.http.responses import json_response, list_response, no_content
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import DishRequest, parse_request
-from pizza.web.schemas.staff import DISH_EXAMPLE, DishResponse
+from pizza.web.schemas.responses import DishResponse
 from pizza.web.security import authorization
 
 TAG = Tag(name="menu", description="Dishes")
@@ -23,7 +21,6 @@ TAG = Tag(name="menu", description="Dishes")
 
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the menu views to `app`."""
-    updated: dict[str | int, Any] = {200: openapi.response(DishResponse, DISH_EXAMPLE)}
 
     def set_sold_out(name: str, sold_out: bool) -> Response:
         with dependencies.connection() as conn:
@@ -35,10 +32,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/menu",
         tags=[TAG],
         summary="The menu, by tag and name",
-        responses={
-            200: openapi.list_response(DishResponse, [DISH_EXAMPLE]),
-            **openapi.problems(503),
-        },
+        responses=openapi.list_responses(DishResponse, 503),
     )
     def menu() -> Response:
         with dependencies.connection() as conn:
@@ -49,10 +43,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/menu",
         tags=[TAG],
         summary="Put a dish on the menu, or change the tag and price of the one of this name",
-        openapi_extensions=openapi.body(
-            DishRequest, {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5}
-        ),
-        responses={**updated, **openapi.problems(400, 413, 415, 422, 503)},
+        openapi_extensions=openapi.body(DishRequest),
+        responses=openapi.responses(DishResponse, 400, 413, 415, 422, 503),
     )
     def add_dish() -> Response:
         form = parse_request(DishRequest)
@@ -67,10 +59,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         operations=("sold-out", "available"),
         tags=[TAG],
         summary="Take a dish off the menu",
-        responses={
-            204: {"description": "It is off the menu", "content": {}},
-            **openapi.problems(404, 503),
-        },
+        responses=openapi.no_content("It is off the menu", 404, 503),
     )
     def remove_dish(name: str) -> Response:
         with dependencies.connection() as conn:
@@ -83,7 +72,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/sold-out",
         tags=[TAG],
         summary="A dish is sold out: orders with it are refused from now on",
-        responses={**updated, **openapi.problems(404, 503)},
+        responses=openapi.responses(DishResponse, 404, 503),
     )
     def dish_sold_out(name: str) -> Response:
         return set_sold_out(name, True)
@@ -94,7 +83,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/available",
         tags=[TAG],
         summary="A dish is available again",
-        responses={**updated, **openapi.problems(404, 503)},
+        responses=openapi.responses(DishResponse, 404, 503),
     )
     def dish_available(name: str) -> Response:
         return set_sold_out(name, False)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from flask import Response
-from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -20,9 +19,8 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.reports import metrics_storage as storage
 from pizza.reports.metrics_storage import Histogram, Sample
 from pizza.web import openapi
+from pizza.web.api.health import TAG
 from pizza.web.dependencies import Dependencies
-
-TAG = Tag(name="health", description="For load balancers and people")
 
 HELP = {
     "orders": "Orders that have become `status`, counted by the tracking service; one that was "

@@ -21,7 +21,6 @@ from pizza.web.api.orders import TAG, OrderPath
 from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags
 from pizza.web.schemas import serializers
-from pizza.web.schemas.orders import StatusResponse
 from pizza.web.schemas.requests import (
     ByRequest,
     PriorityRequest,
@@ -29,12 +28,12 @@ from pizza.web.schemas.requests import (
     SendBackRequest,
     parse_request,
 )
+from pizza.web.schemas.responses import StatusResponse
 from pizza.web.security import authorization
 
-_RESPONSES: dict[str | int, Any] = {
-    **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
-    **openapi.problems(400, 404, 409, 412, 413, 415, 422, 503),
-}
+_RESPONSES = openapi.responses(
+    StatusResponse, 400, 404, 409, 412, 413, 415, 422, 503, headers=openapi.ETAG
+)
 
 
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
@@ -51,9 +50,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/cancel",
         tags=[TAG],
         summary="Cancel an order: its customer while it is received, staff with a reason later",
-        openapi_extensions=openapi.body(
-            ReasonRequest, {"reason": "The guest has left", "by": "anna"}, required=False
-        ),
+        openapi_extensions=openapi.body(ReasonRequest, required=False),
         responses=_RESPONSES,
     )
     def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
@@ -69,7 +66,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/deliver",
         tags=[TAG],
         summary="Hand an order over; a delivery goes out first and is delivered the next time",
-        openapi_extensions=openapi.body(ByRequest, {"by": "anna"}, required=False),
+        openapi_extensions=openapi.body(ByRequest, required=False),
         responses=_RESPONSES,
     )
     def deliver_order(path: OrderPath, header: etags.IfMatch) -> Response:
@@ -80,7 +77,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/send-back",
         tags=[TAG],
         summary="Send a ready order back to the kitchen, to be cooked again before all others",
-        openapi_extensions=openapi.body(SendBackRequest, {"reason": "Burnt", "by": "anna"}),
+        openapi_extensions=openapi.body(SendBackRequest),
         responses=_RESPONSES,
     )
     def send_back_order(path: OrderPath, header: etags.IfMatch) -> Response:
@@ -91,9 +88,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/priority",
         tags=[TAG],
         summary="Set the priority of an order; a waiting one moves at once",
-        openapi_extensions=openapi.body(
-            PriorityRequest, {"priority": 9, "reason": "Birthday", "by": "anna"}
-        ),
+        openapi_extensions=openapi.body(PriorityRequest),
         responses=_RESPONSES,
     )
     def prioritise_order(path: OrderPath, header: etags.IfMatch) -> Response:

@@ -1,30 +1,62 @@
-"""Orders over HTTP: place one (see place_order.py), read it, its status and its history."""
+"""Orders over HTTP: place one (see place_order.py), list them, read one, its status and history."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 from flask import Response, request
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from pizza.domain.order import ORDER_TYPES
+from pizza.domain.status import STATUSES
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.place_order import PATH, FastPath, PlaceOrder
 from pizza.web.dependencies import Dependencies
-from pizza.web.http import etags
+from pizza.web.http import etags, pagination
 from pizza.web.http.idempotency import IdempotencyKeyHeader
-from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.orders import StatusResponse
-from pizza.web.schemas.staff import WHOLE_EXAMPLE, ChangeResponse, WholeResponse
+from pizza.web.http.responses import list_response
+from pizza.web.schemas import documents, examples, serializers
+from pizza.web.schemas.responses import (
+    ChangeResponse,
+    StatusResponse,
+    SummaryResponse,
+    WholeResponse,
+)
 from pizza.web.security import authorization
 
 TAG = Tag(name="orders", description="Place orders and follow them")
+_LIMIT = pagination.limit_schema(service.MOST_LISTED)
 
 
 class OrderPath(BaseModel):
     """Which order."""
 
     number: str = Field(description="such as ORD_20241216_001")
+
+
+class OrdersQuery(BaseModel):
+    """Which orders. All parameters are strings, so that errors have our texts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Annotated[str | None, WithJsonSchema({"type": "string", "enum": list(STATUSES)})] = None
+    type: Annotated[str | None, WithJsonSchema({"type": "string", "enum": list(ORDER_TYPES)})] = (
+        None
+    )
+
+
+class ListQuery(OrdersQuery):
+    """Which orders, and how many."""
+
+    limit: Annotated[str | None, WithJsonSchema(_LIMIT)] = Field(
+        None, description=f"how many, {service.LISTED} by default"
+    )
+    before: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, description="number of the last order of the previous page, as in Link"
+    )
 
 
 def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> None:
@@ -36,25 +68,38 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         tags=[TAG],
         summary="Place an order",
         openapi_extensions=openapi.order_body(),
-        responses={
-            201: openapi.order_placed(),
-            **openapi.problems(400, 401, 403, 409, 413, 415, 422, 429, 503),
-            409: openapi.place_order_conflict(),
-        },
+        responses=openapi.order_placed(),
     )
     def place_order(header: IdempotencyKeyHeader) -> Response:
         status, headers, body = endpoint.respond(request.environ)
         return Response(body, status, headers)
 
     @app.get(
+        PATH,
+        tags=[TAG],
+        summary="Orders, newest first",
+        responses=openapi.list_responses(SummaryResponse, 422, 503, headers=pagination.LINK),
+    )
+    def list_orders(query: ListQuery) -> Response:
+        pagination.reject_unknown(query)
+        limit = pagination.parse_limit(query.limit, service.LISTED, service.MOST_LISTED)
+        with dependencies.connection() as conn:
+            found = service.list_orders(
+                conn, status=query.status, order_type=query.type, limit=limit, before=query.before
+            )
+            dependencies.read_audit.record(conn, "orders_read", "order")
+        response = list_response(map(documents.summary, found))
+        if len(found) == limit:
+            page = {"status": query.status, "type": query.type, "limit": limit}
+            link = pagination.next_link(PATH, {**page, "before": found[-1].number})
+            response.headers["Link"] = link
+        return response
+
+    @app.get(
         "/orders/<number>",
         tags=[TAG],
         summary="An order with its items, its customer and its times",
-        responses={
-            **openapi.versioned(WholeResponse, WHOLE_EXAMPLE),
-            **openapi.not_modified(),
-            **openapi.problems(400, 404, 503),
-        },
+        responses=openapi.versioned(openapi.responses(WholeResponse, 400, 404, 503)),
     )
     def get_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         with dependencies.connection() as conn:
@@ -66,11 +111,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         "/orders/<number>/status",
         tags=[TAG],
         summary="The status of an order",
-        responses={
-            **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
-            **openapi.not_modified(),
-            **openapi.problems(400, 404, 503),
-        },
+        responses=openapi.versioned(openapi.responses(StatusResponse, 400, 404, 503)),
     )
     def order_status(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         number = service.validate_number(path.number)
@@ -85,13 +126,9 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         "/orders/<number>/history",
         tags=[TAG],
         summary="Every status an order has had, oldest first",
-        responses={
-            200: openapi.list_response(
-                ChangeResponse, openapi.HISTORY_EXAMPLE, headers=openapi.ETAG
-            ),
-            **openapi.not_modified(),
-            **openapi.problems(400, 404, 503),
-        },
+        responses=openapi.versioned(
+            openapi.list_responses(ChangeResponse, 400, 404, 503, example=examples.HISTORY)
+        ),
     )
     def order_history(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         number = service.validate_number(path.number)

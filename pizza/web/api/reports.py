@@ -13,7 +13,7 @@ from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.responses import json_response, list_response
 from pizza.web.schemas import documents
-from pizza.web.schemas.staff import REPORT_EXAMPLE, WAIT_EXAMPLE, ReportResponse, WaitResponse
+from pizza.web.schemas.responses import ReportResponse, WaitResponse
 
 TAG = Tag(name="reports", description="Reports")
 
@@ -31,10 +31,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/reports/<day>",
         tags=[TAG],
         summary="A day's orders: how many, how fast, how many late, by type and by priority",
-        responses={
-            200: openapi.response(ReportResponse, REPORT_EXAMPLE),
-            **openapi.problems(404, 422, 503),
-        },
+        responses=openapi.responses(ReportResponse, 404, 422, 503),
     )
     def day_report(path: DayPath) -> Response:
         day = read_day(path.day)
@@ -46,10 +43,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/metrics/priority",
         tags=[TAG],
         summary="How long the newest 5,000 orders waited for a cook, by priority",
-        responses={
-            200: openapi.list_response(WaitResponse, [WAIT_EXAMPLE]),
-            **openapi.problems(503),
-        },
+        responses=openapi.list_responses(WaitResponse, 503),
     )
     def priority_metrics() -> Response:
         with dependencies.connection() as conn:

@@ -13,7 +13,7 @@ from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags
 from pizza.web.pages import html, track
 from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.staff import WHOLE_EXAMPLE, TrackedResponse
+from pizza.web.schemas.responses import TrackedResponse
 from pizza.web.security.credentials import Credentials
 
 
@@ -23,9 +23,6 @@ class TokenPath(BaseModel):
     token: str = Field(description="tracking_token in the response to POST /orders")
 
 
-TRACKED_EXAMPLE = {**WHOLE_EXAMPLE, "history": openapi.HISTORY_EXAMPLE}
-
-
 def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials) -> None:
     """Add the view to `app`."""
 
@@ -33,11 +30,7 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
         "/track/<token>",
         tags=[TAG],
         summary="An order, with its history, for its customer: the address is the key",
-        responses={
-            **openapi.versioned(TrackedResponse, TRACKED_EXAMPLE),
-            **openapi.not_modified(),
-            **openapi.problems(400, 404, 503),
-        },
+        responses=openapi.versioned(openapi.responses(TrackedResponse, 400, 404, 503)),
     )
     def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
         number = track.order_of_token(credentials, path.token)

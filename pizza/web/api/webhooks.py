@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Response, request
 from flask_openapi3.models.tag import Tag
@@ -15,16 +15,9 @@ from pizza.web.dependencies import Dependencies
 from pizza.web.http import pagination
 from pizza.web.http.responses import json_response, list_response, no_content
 from pizza.web.schemas import documents
-from pizza.web.schemas.requests import parse_request
-from pizza.web.schemas.webhooks import (
-    CHANGE_EXAMPLE,
-    DELIVERY_EXAMPLE,
-    REQUEST_EXAMPLE,
-    SECRET_EXAMPLE,
-    WEBHOOK_EXAMPLE,
+from pizza.web.schemas.requests import WebhookChangeRequest, WebhookRequest, parse_request
+from pizza.web.schemas.responses import (
     DeliveryResponse,
-    WebhookChangeRequest,
-    WebhookRequest,
     WebhookResponse,
     WebhookSecretResponse,
 )
@@ -71,16 +64,11 @@ def register(app: OpenAPI, dependencies: Dependencies, settings: Settings) -> No
 
 
 def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -> None:
-    one: dict[str | int, Any] = {200: openapi.response(WebhookResponse, WEBHOOK_EXAMPLE)}
-
     @app.get(
         "/webhooks",
         tags=[TAG],
         summary="All webhooks, oldest first",
-        responses={
-            200: openapi.list_response(WebhookResponse, [WEBHOOK_EXAMPLE]),
-            **openapi.problems(503),
-        },
+        responses=openapi.list_responses(WebhookResponse, 503),
     )
     def list_webhooks() -> Response:
         with dependencies.connection() as conn:
@@ -91,11 +79,10 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         "/webhooks",
         tags=[TAG],
         summary="Register a webhook; only this response has its signing secret",
-        openapi_extensions=openapi.body(WebhookRequest, REQUEST_EXAMPLE),
-        responses={
-            201: openapi.response(WebhookSecretResponse, SECRET_EXAMPLE, headers=_LOCATION),
-            **openapi.problems(400, 413, 415, 422, 503),
-        },
+        openapi_extensions=openapi.body(WebhookRequest),
+        responses=openapi.responses(
+            WebhookSecretResponse, 400, 413, 415, 422, 503, status=201, headers=_LOCATION
+        ),
     )
     def add_webhook() -> Response:
         form = parse_request(WebhookRequest)
@@ -113,7 +100,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         "/webhooks/<id>",
         tags=[TAG],
         summary="A webhook and its state",
-        responses={**one, **openapi.problems(404, 503)},
+        responses=openapi.responses(WebhookResponse, 404, 503),
     )
     def webhook(path: WebhookPath) -> Response:
         with dependencies.connection() as conn:
@@ -124,8 +111,8 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         "/webhooks/<id>",
         tags=[TAG],
         summary="Change a webhook, disable it, or enable it again",
-        openapi_extensions=openapi.body(WebhookChangeRequest, CHANGE_EXAMPLE),
-        responses={**one, **openapi.problems(400, 404, 413, 415, 422, 503)},
+        openapi_extensions=openapi.body(WebhookChangeRequest),
+        responses=openapi.responses(WebhookResponse, 400, 404, 413, 415, 422, 503),
     )
     def change_webhook(path: WebhookPath) -> Response:
         form = parse_request(WebhookChangeRequest)
@@ -140,10 +127,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         "/webhooks/<id>",
         tags=[TAG],
         summary="Delete a webhook and its deliveries",
-        responses={
-            204: {"description": "It is deleted", "content": {}},
-            **openapi.problems(404, 503),
-        },
+        responses=openapi.no_content("It is deleted", 404, 503),
     )
     def remove_webhook(path: WebhookPath) -> Response:
         with dependencies.connection() as conn:
@@ -154,10 +138,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         "/webhooks/<id>/rotate",
         tags=[TAG],
         summary="Give a webhook another secret; for a day deliveries are signed with both",
-        responses={
-            200: openapi.response(WebhookSecretResponse, SECRET_EXAMPLE),
-            **openapi.problems(404, 503),
-        },
+        responses=openapi.responses(WebhookSecretResponse, 404, 503),
     )
     def rotate_webhook(path: WebhookPath) -> Response:
         with dependencies.connection() as conn:
@@ -167,10 +148,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
 
 
 def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
-    accepted: dict[str | int, Any] = {
-        202: openapi.response(DeliveryResponse, DELIVERY_EXAMPLE),
-        **openapi.problems(404, 409, 503),
-    }
+    accepted = openapi.responses(DeliveryResponse, 404, 409, 503, status=202)
 
     @app.post(
         "/webhooks/<id>/test",
@@ -188,11 +166,7 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
         "/webhooks/<id>/deliveries",
         tags=[TAG],
         summary="The deliveries of a webhook, newest first",
-        responses={
-            200: openapi.list_response(DeliveryResponse, [DELIVERY_EXAMPLE])
-            | {"headers": pagination.LINK},
-            **openapi.problems(404, 422, 503),
-        },
+        responses=openapi.list_responses(DeliveryResponse, 404, 422, 503, headers=pagination.LINK),
     )
     def webhook_deliveries(path: WebhookPath, query: DeliveriesQuery) -> Response:
         pagination.reject_unknown(query)

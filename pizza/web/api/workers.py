@@ -14,7 +14,7 @@ from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.responses import list_response
 from pizza.web.schemas import documents
-from pizza.web.schemas.staff import WORKERS_EXAMPLE, WorkerResponse
+from pizza.web.schemas.responses import WorkerResponse
 
 TAG = Tag(name="workers", description="Workers of the kitchen")
 
@@ -34,10 +34,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/workers/status",
         tags=[TAG],
         summary="All registered workers, or the one with a name, and whether they are online",
-        responses={
-            200: openapi.list_response(WorkerResponse, WORKERS_EXAMPLE),
-            **openapi.problems(503),
-        },
+        responses=openapi.list_responses(WorkerResponse, 503),
     )
     def workers_status(query: WorkersQuery) -> Response:
         with dependencies.connection() as conn:

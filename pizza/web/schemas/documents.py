@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from pizza.customers.storage import Customer
@@ -22,13 +22,18 @@ class DocumentType:
     """Turns a dataclass into a JSON object: a member for each field.
 
     names: of members that differ from their fields. computed: properties that are members as well.
+    hidden: fields that are no members.
     """
 
     def __init__(
-        self, source: type, names: Mapping[str, str] | None = None, computed: Sequence[str] = ()
+        self,
+        source: type,
+        names: Mapping[str, str] | None = None,
+        computed: Sequence[str] = (),
+        hidden: Container[str] = (),
     ) -> None:
         self.source = source
-        fields = (field.name for field in dataclasses.fields(source))
+        fields = (field.name for field in dataclasses.fields(source) if field.name not in hidden)
         self.members = {name: (names or {}).get(name, name) for name in (*fields, *computed)}
 
     def __call__(self, found: object) -> Document:
@@ -49,22 +54,31 @@ worker = DocumentType(WorkerStatus, {"name": "worker_name"})
 dish = DocumentType(Dish)
 customer = DocumentType(Customer, computed=["repeat"])
 priority_wait = DocumentType(PriorityWait)
-_kitchen = DocumentType(KitchenState)
-_figures = DocumentType(Figures, computed=["late_share"])
+kitchen_state = DocumentType(KitchenState)
+figures = DocumentType(Figures, computed=["late_share"])
+delivery = DocumentType(
+    WebhookDelivery,
+    {
+        "tried_at": "last_attempt_at",
+        "next_at": "next_attempt_at",
+        "duration": "duration_seconds",
+    },
+    hidden=["position"],
+)
 
 
 def kitchen(state: KitchenState, stations: Sequence[str]) -> Document:
     """GET /kitchen."""
-    return {**_kitchen(state), "stations": list(stations)}
+    return {**kitchen_state(state), "stations": list(stations)}
 
 
 def report(found: DayReport) -> Document:
     """GET /reports/{day}."""
     return {
         "day": found.day.isoformat(),
-        **_figures(found.all),
-        "by_type": {name: _figures(part) for name, part in found.by_type.items()},
-        "by_priority": {str(level): _figures(part) for level, part in found.by_priority.items()},
+        **figures(found.all),
+        "by_type": {name: figures(part) for name, part in found.by_type.items()},
+        "by_priority": {str(level): figures(part) for level, part in found.by_priority.items()},
     }
 
 
@@ -84,24 +98,4 @@ def webhook(found: Webhook, secret: str | None = None) -> Document:
         "former_secret_until": found.former_until,
         "created_at": found.created_at,
         **extra,
-    }
-
-
-def delivery(found: WebhookDelivery) -> Document:
-    """One line of GET /webhooks/{id}/deliveries."""
-    return {
-        "id": str(found.id),
-        "webhook_id": found.webhook_id,
-        "event_id": str(found.event_id),
-        "type": found.type,
-        "order_number": found.order_number,
-        "state": found.state,
-        "attempts": found.attempts,
-        "created_at": found.created_at,
-        "last_attempt_at": found.tried_at,
-        "next_attempt_at": found.next_at,
-        "answer": found.answer,
-        "problem": found.problem,
-        "duration_seconds": found.duration,
-        "payload": found.payload,
     }

@@ -18,8 +18,11 @@ from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.menu import TAG_LENGTH
 from pizza.domain.names import NAME_LENGTH
 from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY
+from pizza.domain.webhook_urls import URL_LENGTH
+from pizza.domain.webhooks import TYPES
 from pizza.orders.schema import MAX_UNKNOWN, Price
 from pizza.web.http import request_body
+from pizza.webhooks.webhooks import DESCRIPTION_LENGTH
 
 # One printable line; the domain checks the rest.
 _SINGLE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -95,14 +98,36 @@ class DishRequest(StaffRequest):
     price: Annotated[Price | None, or_null({"type": "number", "minimum": 0})] = None
 
 
-MODELS: tuple[type[StaffRequest], ...] = (
-    ByRequest,
-    ReasonRequest,
-    SendBackRequest,
-    PriorityRequest,
-    VipRequest,
-    DishRequest,
-)
+_URL = {"type": "string", "maxLength": URL_LENGTH, "pattern": r"^https?://[!-~]+$"}
+_TYPES = {"type": "array", "items": {"type": "string", "enum": list(TYPES)}}
+_DESCRIPTION = {"type": "string", "maxLength": DESCRIPTION_LENGTH, "pattern": r"^[ -~]*$"}
+
+Url = Annotated[str, WithJsonSchema(_URL)]
+OptionalUrl = Annotated[str | None, or_null(_URL)]
+Types = Annotated[
+    list[str] | None,
+    or_null(_TYPES),
+    Field(description="which events it receives; null or none for all"),
+]
+Description = Annotated[str | None, or_null(_DESCRIPTION)]
+
+
+class WebhookRequest(StaffRequest):
+    """Where to deliver, and what."""
+
+    url: Url
+    types: Types = None
+    description: Description = None
+
+
+class WebhookChangeRequest(StaffRequest):
+    """What to change; what is left out stays."""
+
+    url: OptionalUrl = None
+    types: Types = None
+    description: Description = None
+    enabled: bool | None = None
+
 
 RequestModel = TypeVar("RequestModel", bound=StaffRequest)
 

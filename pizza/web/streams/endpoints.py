@@ -8,7 +8,7 @@ from typing import Annotated
 from flask import Response, request
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from pizza.auth.authenticator import Authenticator, Principal
 from pizza.changes import storage
@@ -20,8 +20,7 @@ from pizza.domain.roles import STATION
 from pizza.domain.status import ENDED, STATUSES
 from pizza.orders import orders as service
 from pizza.web import openapi
-from pizza.web.api.order_list import one_of
-from pizza.web.api.orders import OrderPath
+from pizza.web.api.orders import OrderPath, OrdersQuery
 from pizza.web.api.tracking import TokenPath
 from pizza.web.dependencies import Dependencies
 from pizza.web.pages import track
@@ -51,6 +50,15 @@ _IDS = (
     "these; beyond that some changes come again after a reconnect, with the same `event_id` and "
     "`sequence`. Send an id back as it is."
 )
+_STREAM = openapi.text_response(sse.CONTENT_TYPE, _EXAMPLE) | {
+    "description": "Server-sent events: `order` with a status update of docs/asyncapi.yaml, "
+    "and `end` after the last one of an order."
+}
+_RESPONSES: openapi.Responses = {
+    200: _STREAM,
+    204: {"description": "The order has ended, and its last event was received.", "content": {}},
+    **openapi.problems(404, 503),
+}
 
 
 class LastEventId(BaseModel):
@@ -59,15 +67,6 @@ class LastEventId(BaseModel):
     last_event_id: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
         None, alias="Last-Event-ID", description="id of the last event that was received, unchanged"
     )
-
-
-class EventsQuery(BaseModel):
-    """Which changes; with a status those that enter it and those that leave it."""
-
-    model_config = ConfigDict(extra="allow")
-
-    status: Annotated[str | None, one_of(STATUSES)] = None
-    type: Annotated[str | None, one_of(ORDER_TYPES)] = None
 
 
 class StreamEndpoints:
@@ -186,7 +185,7 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         "/orders/<number>/events",
         tags=[TAG],
         summary="The changes of an order as they come, beginning with where it is",
-        responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
+        responses=_RESPONSES,
     )
     def order_events(path: OrderPath, header: LastEventId) -> Response:
         include_private = authorization.current_principal().may_see_order(path.number)
@@ -198,7 +197,7 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         "/track/<token>/events",
         tags=[TAG],
         summary="The same for its customer: the address is the key",
-        responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
+        responses=_RESPONSES,
     )
     def tracked_events(path: TokenPath, header: LastEventId) -> Response:
         number = track.order_of_token(credentials, path.token)
@@ -211,14 +210,17 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         tags=[TAG],
         summary="The changes of all orders as they come, from now on",
         description=_IDS,
-        responses={200: _answer(), **openapi.problems(422, 503)},
+        responses={200: _STREAM, **openapi.problems(422, 503)},
     )
-    def all_events(query: EventsQuery, header: LastEventId) -> Response:
+    def all_events(query: OrdersQuery, header: LastEventId) -> Response:
         return streams.stream_all(header.last_event_id, _filter(query))
 
 
-def _filter(query: EventsQuery) -> Callable[[Change], bool]:
-    """Build the filter of a stream. Raises InvalidRequest with an entry for each bad parameter."""
+def _filter(query: OrdersQuery) -> Callable[[Change], bool]:
+    """Build the filter of a stream: with a status, changes that enter it and that leave it.
+
+    Raises InvalidRequest with an entry for each bad parameter.
+    """
     status, kind = query.status, query.type
     errors = []
     if status is not None and status not in STATUSES:
@@ -241,14 +243,3 @@ def _parse_event_id(last: str | None) -> int | None:
     if last is None or not (last.isascii() and last.isdigit() and len(last) < 19):
         return None
     return int(last)
-
-
-def _answer() -> dict[str, object]:
-    return openapi.text_response(sse.CONTENT_TYPE, _EXAMPLE) | {
-        "description": "Server-sent events: `order` with a status update of docs/asyncapi.yaml, "
-        "and `end` after the last one of an order."
-    }
-
-
-def _ended() -> dict[str, object]:
-    return {"description": "The order has ended, and its last event was received.", "content": {}}
