@@ -83,6 +83,7 @@ def expire_workers(conn: Connection) -> list[str]:
     return [row[0] for row in conn.execute(_SQL.expire_workers).fetchall()]
 
 
-def list_workers(conn: Connection) -> list[WorkerStatus]:
-    """All workers that have ever registered, sorted by name."""
-    return fetch_all(conn, WorkerStatus, _SQL.list_workers)
+def list_workers(conn: Connection, *, name: str | None = None) -> list[WorkerStatus]:
+    """All workers that have ever registered, sorted by name; or only the one of exactly `name`."""
+    found = fetch_all(conn, WorkerStatus, _SQL.list_workers)
+    return found if name is None else [each for each in found if each.name == name]

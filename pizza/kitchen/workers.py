@@ -7,11 +7,11 @@ import time
 
 import psycopg
 
-from pizza.database.connection import BoundedConnection, Connection
+from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseError
 from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
 from pizza.kitchen import worker_storage
-from pizza.kitchen.worker_storage import WorkerProfile, WorkerStatus
+from pizza.kitchen.worker_storage import WorkerProfile
 from pizza.taskqueue.errors import RegistrationRefused
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.worker.session import WorkerRegistry
@@ -64,9 +64,3 @@ class RestaurantWorkerRegistry(WorkerRegistry):
         """Unregister the worker."""
         worker_storage.unregister_worker(conn, self._name)
         log.info("Worker disconnected", extra={"action": "worker_disconnected"})
-
-
-def list_workers(conn: Connection, *, name: str | None = None) -> list[WorkerStatus]:
-    """All workers, sorted by name; or only the one with exactly this name."""
-    found = worker_storage.list_workers(conn)
-    return found if name is None else [each for each in found if each.name == name]

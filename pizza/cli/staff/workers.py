@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pizza.cli import output
-from pizza.kitchen import workers as service
+from pizza.kitchen import worker_storage as service
 from pizza.web.schemas import documents
 
 _COLUMNS = {

@@ -9,7 +9,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from pizza.kitchen import workers as service
+from pizza.kitchen import worker_storage as service
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.responses import list_response

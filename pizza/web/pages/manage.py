@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from pizza.database.connection import Connection
 from pizza.domain.errors import DomainError, FieldError, InvalidRequest
-from pizza.kitchen import control, workers
+from pizza.kitchen import control, worker_storage
 from pizza.kitchen import storage as kitchen
 from pizza.menu import dishes
 from pizza.menu import storage as menu
@@ -94,7 +94,7 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
         relay=relay,
         kitchen=kitchen.get_state(conn),
         stations=kitchen.list_open_stations(conn),
-        workers=workers.list_workers(conn),
+        workers=worker_storage.list_workers(conn),
         queues=_queues(samples),
         states=_STATES,
         lag=_total(samples, "outbox_lag_seconds"),

@@ -10,8 +10,7 @@ import pytest
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseError
-from pizza.kitchen import workers
-from pizza.kitchen.worker_storage import WorkerProfile
+from pizza.kitchen.worker_storage import WorkerProfile, list_workers
 from pizza.kitchen.workers import MAX_WORKERS, RestaurantWorkerRegistry
 from pizza.taskqueue.errors import RegistrationRefused
 
@@ -32,7 +31,7 @@ def test_a_worker_registers_sends_heartbeats_and_unregisters(
 
     mario.register(conn)
     mario.heartbeat(conn)
-    assert [(each.name, each.type, each.status) for each in workers.list_workers(conn)] == [
+    assert [(each.name, each.type, each.status) for each in list_workers(conn)] == [
         ("mario", "cook", "online")
     ]
     mario.unregister(conn)
@@ -71,7 +70,7 @@ def test_a_name_that_is_released_within_the_time_out_is_registered(
     shift().register(conn)
 
     leaving.join()
-    assert workers.list_workers(conn)[0].status == "online"
+    assert list_workers(conn)[0].status == "online"
 
 
 def test_the_eleventh_is_refused(conn: BoundedConnection, db_url: str) -> None:
