@@ -14,7 +14,7 @@ from uuid import UUID
 from pizza.database.connection import BoundedConnection
 from pizza.domain.names import fold_name
 from pizza.domain.status import STATUSES
-from pizza.notifications import storage as notifications
+from pizza.notifications.storage import DEAD, insert_delivery
 from pizza.orders import StatusMessage, read_status_message
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 from pizza.taskqueue.logs import log_action
@@ -62,7 +62,9 @@ class NotificationHandler:
         if message not in self._filter:
             return
         shown = message.event_id in self._shown
-        new = not shown if conn is None else self._record(conn, message, event.attempt)
+        new = not shown
+        if conn is not None:
+            new = insert_delivery(conn, self._subscriber, message, attempts=event.attempt)
         if not new:
             raise DuplicateEvent(f"event {message.event_id} was delivered before")
         if not shown:  # otherwise it was printed, and the database was lost before the commit
@@ -79,19 +81,9 @@ class NotificationHandler:
             message = read_status_message(event.body, event.id)
         except PoisonMessage:
             return  # not a notification; it is among the dead letters
-        self._record(conn, message, event.attempt, notifications.DEAD, reason)
-
-    def _record(
-        self,
-        conn: BoundedConnection,
-        message: StatusMessage,
-        attempts: int,
-        outcome: str = notifications.DELIVERED,
-        reason: str | None = None,
-    ) -> bool:
-        reason = sanitize_text(reason) if reason else None
-        return notifications.insert_delivery(
-            conn, self._subscriber, message, attempts=attempts, outcome=outcome, reason=reason
+        why = sanitize_text(reason) or None
+        insert_delivery(
+            conn, self._subscriber, message, attempts=event.attempt, outcome=DEAD, reason=why
         )
 
 

@@ -17,7 +17,7 @@ def insert_delivery(
     message: StatusMessage,
     *,
     attempts: int,
-    outcome: str,
+    outcome: str = DELIVERED,
     reason: str | None = None,
 ) -> bool:
     """Insert one delivery; False if the subscriber has received the event before."""
