@@ -25,8 +25,8 @@ from pizza.web.http.problems import Problem
 from pizza.web.security.credentials import has_shown_key
 from pizza.web.security.forwarded import parse_address
 from pizza.web.security.proxies import client_of
-from pizza.web.server import connections
-from pizza.web.server.connections import Connection, normalized
+from pizza.web.server import sockets
+from pizza.web.server.sockets import Connection, normalized
 from pizza.web.wsgi import Environ, StartResponse, WatchedInput, Wsgi
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class SlowClients:
     def __init__(
         self,
         trusted: Iterable[Network] = (),
-        list_connections: Callable[[], Sequence[Connection]] = connections.accepted,
+        list_connections: Callable[[], Sequence[Connection]] = sockets.accepted,
     ) -> None:
         """trusted: networks of proxies, whose connections are shared by many clients."""
         self._trusted = tuple(trusted)
@@ -130,7 +130,7 @@ class SlowClients:
     def enforce_limits(self) -> None:
         """End the reads and close the connections over a limit, once."""
         excess = self._over_limit()
-        crowded = len(connections.open_descriptors()) > _MANY_DESCRIPTORS
+        crowded = len(sockets.open_descriptors()) > _MANY_DESCRIPTORS
         if not excess and not crowded:
             return
         found: dict[str, list[Connection]] = defaultdict(list)

@@ -8,14 +8,14 @@ import pytest
 
 from pizza.auth.authenticator import Principal
 from pizza.web.http.problems import Problem
-from pizza.web.server import connections, slow_clients
-from pizza.web.server.connections import accepted
+from pizza.web.server import slow_clients, sockets
 from pizza.web.server.slow_clients import (
     BODY_SECONDS,
     WAITING_IN_ALL,
     WAITING_PER_CLIENT,
     SlowClients,
 )
+from pizza.web.server.sockets import accepted
 
 from ....support.waiting import wait_until
 
@@ -133,7 +133,7 @@ def test_of_too_many_bodies_in_all_the_client_with_the_most_loses_its_oldest():
 
 def test_of_a_crowd_of_connections_of_one_address_the_silent_ones_beyond_its_share_go(monkeypatch):
     monkeypatch.setattr(slow_clients, "CONNECTIONS_PER_ADDRESS", 3)
-    monkeypatch.setattr(connections, "open_descriptors", lambda: range(10_000))
+    monkeypatch.setattr(sockets, "open_descriptors", lambda: range(10_000))
     at = lambda address: [Link(float(n), False, n != 2, address) for n in range(5)]  # noqa: E731
     far, near = at(ADDRESS), at("127.0.0.1")
     SlowClients(list_connections=lambda: [*far, *near]).enforce_limits()
