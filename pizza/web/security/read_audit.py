@@ -41,13 +41,8 @@ class ReadAudit:
         principal = authorization.current_principal()
         if principal.key_id is None:
             return
-        key = (
-            principal.key_id,
-            principal.session,
-            action,
-            kind,
-            fold_name(id) if kind == CUSTOMER else id,
-        )
+        name = fold_name(id) if kind == CUSTOMER else id
+        key = (principal.key_id, principal.session, action, kind, name)
         if not self._is_first(key, seconds):
             return
         subject = audit_log.customer_subject(conn, id) if kind == CUSTOMER else Subject(kind, id)

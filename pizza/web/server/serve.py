@@ -186,13 +186,9 @@ def _server(settings: Settings) -> _Server:
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,
         log_dictconfig=_KEEP_LOGGING,
-        log_level=_granian_level(settings),
+        # Its warnings concern thread counts that were chosen by measurement.
+        log_level=LogLevels.info if settings.log_level == "DEBUG" else LogLevels.error,
     )
-
-
-def _granian_level(settings: Settings) -> LogLevels:
-    # Its warnings concern thread counts that were chosen by measurement.
-    return LogLevels.info if settings.log_level == "DEBUG" else LogLevels.error
 
 
 def _port_problem(host: str, port: int, *, share: bool) -> str | None:
