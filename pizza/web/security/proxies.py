@@ -15,10 +15,18 @@ from typing import Any
 from pizza.config.parsers import Network
 from pizza.taskqueue.logs import log_action
 from pizza.web.security.forwarded import CLIENT_HEADERS, Address, Forwarding, parse_address
-from pizza.web.wsgi import Environ, Wsgi
+from pizza.web.wsgi import Environ, StartResponse, Wsgi
 
 log = logging.getLogger(__name__)
 
+_NOT_TRUSTED = (
+    "Requests from {0} name another client, but {0} is not among --trusted-proxies: all of them "
+    "count as one limited client"
+)
+_NO_CLIENT = (
+    "The trusted proxy at {0} forwards a request and names no client that can be read: all such "
+    "requests count as one limited client. Have it set X-Forwarded-For"
+)
 
 _CLIENT = "pizza.client"
 _ADDRESS = "pizza.address"
@@ -37,7 +45,7 @@ def client_of(environ: Mapping[str, Any]) -> str | None:
     # A request over a Unix socket has no address.
     if address is None:
         return None
-    if address.is_loopback and not any(header in environ for header in CLIENT_HEADERS):
+    if address.is_loopback and not _names_client(environ):
         return None
     return _limited_client(address)
 
@@ -70,34 +78,30 @@ def host_is_unknown(environ: Mapping[str, Any]) -> bool:
 def behind_proxies(app: Wsgi, trusted: Iterable[Network]) -> Wsgi:
     """Wrap a WSGI application: it receives each request as the first trusted proxy received it."""
     networks = tuple(trusted)
+    logged: set[str] = set()
 
-    def is_trusted(address: Address | None) -> bool:
-        return address is not None and any(address in network for network in networks)
+    def is_trusted(address: Address) -> bool:
+        return any(address in network for network in networks)
 
-    warned: list[Address] = []
-    silent: list[Address] = []
+    def warn_once(action: str, text: str, remote: Address) -> None:
+        if action not in logged:
+            logged.add(action)
+            log_action(log.warning, action, text.format(remote), {"proxy": str(remote)})
 
-    def forwarded(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def forwarded(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         remote = parse_address(environ.get("REMOTE_ADDR", ""))
         if remote is not None and is_trusted(remote):
-            if not _apply_forwarding(environ, remote, is_trusted) and not silent:
-                silent.append(remote)
-                _warn_no_client(remote)
-        elif (
-            remote is not None
-            and remote.is_private
-            and not warned
-            and any(header in environ for header in CLIENT_HEADERS)
-        ):
-            warned.append(remote)
-            _warn_untrusted(remote)
+            if not _apply_forwarding(environ, remote, is_trusted):
+                warn_once("proxy_names_no_client", _NO_CLIENT, remote)
+        elif remote is not None and remote.is_private and _names_client(environ):
+            warn_once("proxy_not_trusted", _NOT_TRUSTED, remote)
         return app(environ, start_response)
 
     return forwarded
 
 
 def _apply_forwarding(
-    environ: Environ, remote: Address, is_trusted: Callable[[Address | None], bool]
+    environ: Environ, remote: Address, is_trusted: Callable[[Address], bool]
 ) -> bool:
     """Write what the proxy at `remote` says about a request into its environment.
 
@@ -126,7 +130,7 @@ def _apply_forwarding(
 
 
 def _find_client(
-    remote: Address, chain: Iterable[Address | None], is_trusted: Callable[[Address | None], bool]
+    remote: Address, chain: Iterable[Address | None], is_trusted: Callable[[Address], bool]
 ) -> tuple[Address, int]:
     """The client of the first trusted proxy, and the number of trusted proxies.
 
@@ -142,6 +146,10 @@ def _find_client(
             break
         proxies += 1
     return client, proxies
+
+
+def _names_client(environ: Mapping[str, Any]) -> bool:
+    return not environ.keys().isdisjoint(CLIENT_HEADERS)
 
 
 def _limited_client(address: Address) -> str:
@@ -161,19 +169,3 @@ def _with_port(host: str, port: str | None, scheme: str) -> str:
     usual = "443" if scheme == "https" else "80"
     has_port = not host.endswith("]") and ":" in host
     return host if has_port or port in (None, usual) else f"{host}:{port}"
-
-
-def _warn_untrusted(remote: Address) -> None:
-    text = (
-        f"Requests from {remote} name another client, but {remote} is not among "
-        "--trusted-proxies: all of them count as one limited client"
-    )
-    log_action(log.warning, "proxy_not_trusted", text, {"proxy": str(remote)})
-
-
-def _warn_no_client(remote: Address) -> None:
-    text = (
-        f"The trusted proxy at {remote} forwards a request and names no client that can be read: "
-        "all such requests count as one limited client. Have it set X-Forwarded-For"
-    )
-    log_action(log.warning, "proxy_names_no_client", text, {"proxy": str(remote)})
