@@ -30,15 +30,14 @@ from pizza.web.api import (
 )
 from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import AUTHENTICATION_SECONDS, Dependencies
-from pizza.web.http import etags, name_paths, problems, response_headers
+from pizza.web.http import etags, name_paths, response_headers
 from pizza.web.http.access_log import access_log
 from pizza.web.schemas.responses import ProblemResponse
 from pizza.web.security.authorization import Authorizer
 from pizza.web.security.credentials import Credentials
-from pizza.web.security.hosts import HostCheck
 from pizza.web.security.proxies import behind_proxies
 from pizza.web.security.rate_limits import RateLimits
-from pizza.web.security.request_checks import check_requests
+from pizza.web.security.request_checks import HostCheck, check_requests
 from pizza.web.streams import endpoints
 from pizza.web.streams.hub import StreamHub
 
@@ -93,7 +92,6 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
         validation_error_model=ProblemResponse,
         static_folder=None,
     )
-    problems.install(app)
     name_paths.install(app)
     response_headers.install(app)
     app.authenticator = authenticator = Authenticator(

@@ -21,7 +21,8 @@ from pizza.web.http.idempotency import REPLAYED, read_idempotency_key
 from pizza.web.http.problems import CONTENT_TYPE, problem_for
 from pizza.web.http.request_body import parse_json, read_bytes
 from pizza.web.schemas import serializers
-from pizza.web.security.authorization import HEADERS, Authorizer, Permission
+from pizza.web.security.authorization import Authorizer
+from pizza.web.security.permissions import Permission
 from pizza.web.security.proxies import address_of
 from pizza.web.security.rate_limits import RateLimits
 from pizza.web.wsgi import Environ, StartResponse, Wsgi
@@ -63,14 +64,11 @@ class PlaceOrder:
             order = self._place(environ)
         except Exception as error:  # errors become problems
             problem = problem_for(error)
-            return (
-                problem.status,
-                [("Content-Type", CONTENT_TYPE), *problem.headers, *HEADERS],
-                problem.body(),
-            )
+            headers = [("Content-Type", CONTENT_TYPE), *problem.headers]
+            return problem.status, headers, problem.body()
         root = environ.get("SCRIPT_NAME", "")
         location = f"{root}{PATH}/{order.number}/status"
-        headers = [("Content-Type", JSON), ("Location", location), *HEADERS]
+        headers = [("Content-Type", JSON), ("Location", location)]
         if order.replayed:
             headers.append(REPLAYED)
         token = self._authorizer.authenticator.tracking_token(order.number, order.id)

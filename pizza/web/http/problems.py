@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import psycopg
-from flask import Flask, Response
+from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
@@ -32,6 +33,7 @@ from pizza.domain.errors import (
     VersionConflict,
     WebhookDisabled,
 )
+from pizza.web.wsgi import StartResponse
 
 log = logging.getLogger(__name__)
 
@@ -52,39 +54,31 @@ _DETAILS = {
 }
 
 
+@dataclass(eq=False)
 class Problem(Exception):
     """An error response: status, detail, a FieldError for each bad field, headers, extensions."""
 
-    def __init__(
-        self,
-        status: int,
-        detail: str,
-        *,
-        errors: Sequence[FieldError] = (),
-        headers: Iterable[tuple[str, str]] = (),
-        extensions: Mapping[str, object] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = errors
-        self.headers = tuple(headers)
-        self.extensions = dict(extensions or {})
+    status: int
+    detail: str
+    _: KW_ONLY
+    errors: Sequence[FieldError] = ()
+    headers: Sequence[tuple[str, str]] = ()
+    extensions: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.detail
 
     def body(self) -> bytes:
         """The problem+json document, on one line."""
         document: dict[str, object] = {
             "type": "about:blank",
-            "title": _title(self.status),
+            "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             **self.extensions,
         }
         if self.errors:
-            document["errors"] = [
-                {"field": error.field, "message": error.message}
-                for error in self.errors[:MAX_ERRORS]
-            ]
+            document["errors"] = [asdict(each) for each in self.errors[:MAX_ERRORS]]
         return json.dumps(document).encode() + b"\n"
 
 
@@ -97,9 +91,13 @@ def problem_for(error: Exception) -> Problem:
     return Problem(500, _DETAILS[500])
 
 
-def install(app: Flask) -> None:
-    """Have `app` respond to every exception with a problem."""
-    app.register_error_handler(Exception, handle_exception)
+def send_problem(problem: Problem, start_response: StartResponse) -> list[bytes]:
+    """Send a problem as the response to a WSGI request."""
+    body = problem.body()
+    headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))]
+    status = f"{problem.status} {HTTPStatus(problem.status).phrase}"
+    start_response(status, [*headers, *problem.headers])
+    return [body]
 
 
 def handle_exception(error: Exception) -> Response:
@@ -132,25 +130,13 @@ def _schema_missing(error: psycopg.Error) -> Problem:
 
 def _from_werkzeug(error: HTTPException) -> Problem:
     code = error.code or 500
-    kept = [
-        (name, value)
-        for name, value in error.get_headers()
-        if name.lower() in ("allow", "retry-after", "location")
-    ]
-    if code == 405 and (methods := getattr(error, "valid_methods", None)):
-        kept = [("Allow", ", ".join(sorted(methods)))]
-    return Problem(code, _DETAILS.get(code, f"{_title(code)}."), headers=kept)
+    methods = getattr(error, "valid_methods", None)
+    headers = [("Allow", ", ".join(sorted(methods)))] if methods else []
+    return Problem(code, _DETAILS.get(code, f"{HTTPStatus(code).phrase}."), headers=headers)
 
 
 def _retry_after(seconds: int) -> list[tuple[str, str]]:
     return [("Retry-After", str(max(1, seconds)))]
-
-
-def _title(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
 
 
 # The first type that matches handles the exception.

@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, request
 
-from pizza.web.wsgi import Environ, Wsgi
+from pizza.web.wsgi import Environ, Headers, StartResponse, Wsgi
 
 # A year, as preload lists require. Other names of the domain are not ours.
 HSTS = "max-age=31536000"
+# A browser must not guess another type of content than the response has.
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
 # For JSON: if a browser shows it as a page, it loads and runs nothing.
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _DATA = ("application/json", "application/problem+json")
@@ -64,12 +66,9 @@ def _set_policy(response: Response) -> Response:
 @lru_cache(maxsize=8)
 def _policy(page: str) -> str:
     """The policy of a page of Swagger UI. Its scripts contain nothing of a request."""
-    scripts = "".join(f" 'sha256-{_digest(script)}'" for script in _INLINE_SCRIPT.findall(page))
+    digests = (hashlib.sha256(each.encode()).digest() for each in _INLINE_SCRIPT.findall(page))
+    scripts = "".join(f" 'sha256-{base64.b64encode(each).decode()}'" for each in digests)
     return _DOCS_POLICY.format(scripts=scripts)
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _is_public(environ: Environ) -> bool:
@@ -81,14 +80,15 @@ def _is_public(environ: Environ) -> bool:
 def with_headers(app: Wsgi) -> Wsgi:
     """Wrap a WSGI application; has to be inside `behind_proxies`."""
 
-    def answered(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def answered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         is_public = _is_public(environ)
 
-        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        def start(status: str, headers: Headers, *more: Any) -> Any:
             names = {name.lower(): value for name, value in headers}
             if not is_public:
                 headers = [each for each in headers if each[0].lower() != "cache-control"]
                 headers.append(("Cache-Control", "no-store"))
+            headers.append(NOSNIFF)
             kind = names.get("content-type", "").partition(";")[0]
             if kind in _DATA and "content-security-policy" not in names:
                 headers.append(("Content-Security-Policy", DATA_POLICY))

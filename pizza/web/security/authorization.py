@@ -23,17 +23,14 @@ from pizza.domain.order import OrderDraft, restricted_fields
 from pizza.domain.roles import STAFF
 from pizza.web.http.cors import is_listed
 from pizza.web.security.credentials import Credentials
-from pizza.web.security.permissions import PERMISSIONS, REQUIRED_ROLE, Permission, permission_of
+from pizza.web.security.permissions import REQUIRED_ROLE, Permission, permission_of
 from pizza.web.security.proxies import address_of, host_is_unknown, is_forwarded
-
-__all__ = ["PERMISSIONS", "REQUIRED_ROLE", "Authorizer", "Permission", "permission_of"]
 
 log = logging.getLogger(__name__)
 
 COOKIE = "pizza_staff"
 # Over HTTPS and without a path prefix: no other host and no page over HTTP can set it.
 HOST_COOKIE = f"__Host-{COOKIE}"
-HEADERS = (("X-Content-Type-Options", "nosniff"),)
 _SAFE = ("GET", "HEAD")
 _CROSS_SITE = "This was sent by a page of another site, which may change nothing here."
 _NEEDS_KEY = "This needs a staff key: Authorization: Bearer …."
@@ -79,19 +76,17 @@ class Authorizer:
         if not _is_allowed_without_origin(environ, permission):
             deny(Forbidden(_cross_site_message(environ)), environ)
 
-    def authenticate(self, environ: MutableMapping[str, Any]) -> Principal:
-        """The principal of a WSGI request, by its Authorization header.
+    def principal_of(self, environ: MutableMapping[str, Any]) -> Principal:
+        """The principal of a WSGI request, by its Authorization header; no lookup without one.
 
         Raises InvalidCredential, DatabaseUnavailable, Problem 429.
         """
+        if (token := bearer_token(environ)) is None:
+            return ANONYMOUS
         try:
-            return self._credentials.authenticate(environ, bearer_token(environ))
+            return self._credentials.authenticate(environ, token)
         except InvalidCredential as refusal:
             deny(refusal, environ)
-
-    def principal_of(self, environ: MutableMapping[str, Any]) -> Principal:
-        """As `authenticate`, without any lookup for a request that shows no credential."""
-        return self.authenticate(environ) if bearer_token(environ) is not None else ANONYMOUS
 
     def check_restricted_fields(
         self, draft: OrderDraft, principal: Principal, environ: Mapping[str, Any]
@@ -232,7 +227,6 @@ def _check(permission: Permission, principal: Principal, number: str) -> None:
 
 def _set_cache_headers(response: Response) -> Response:
     """Keep a response that depends on the credential out of shared caches."""
-    response.headers.update(HEADERS)
     if "principal" in g:
         response.vary.update(("Authorization", "Cookie"))
     return response

@@ -17,7 +17,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _PAIR = re.compile(rf'\s*({_NAME})=("(?:[^"\\]|\\.)*"|[^\s";,]*)\s*([;,]|$)')
 _ESCAPE = re.compile(r"\\(.)")
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+# A Host header: the host, and perhaps a port.
+HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)+")
 # Each names the client of a forwarded request.
 CLIENT_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")
@@ -68,7 +69,7 @@ class Forwarding:
     def host(self, proxies: int) -> str | None:
         """The Host header that this proxy received."""
         found = self._from_list("HOST", proxies) or self._from_element("host", proxies)
-        return found if _HOST.fullmatch(found) else None
+        return found if HOST.fullmatch(found) else None
 
     def port(self, proxies: int) -> str | None:
         """The port at which this proxy listens."""

@@ -19,8 +19,8 @@ from granian import _signals as granian_signals
 from granian._granian import WorkerSignal
 
 from pizza.taskqueue.lifecycle import STOP_SIGNALS, handle_stop_signals
-from pizza.web.http.problems import Problem
-from pizza.web.security.request_checks import send_problem
+from pizza.web.http.problems import Problem, send_problem
+from pizza.web.http.response_headers import NOSNIFF
 from pizza.web.wsgi import Environ, StartResponse, Wsgi, add_headers
 
 # A request takes at most about two seconds.
@@ -29,7 +29,9 @@ DRAIN_TIMEOUT_SECONDS = 2.5
 _FLUSH_SECONDS = 0.15
 
 _REFUSAL = Problem(
-    503, "The order service is restarting; try again in a moment.", headers=(("Retry-After", "1"),)
+    503,
+    "The order service is restarting; try again in a moment.",
+    headers=(("Retry-After", "1"), NOSNIFF),
 )
 
 

@@ -10,7 +10,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.access_log import access_log
-from pizza.web.security.authorization import PERMISSIONS, REQUIRED_ROLE, Permission, permission_of
+from pizza.web.security.permissions import PERMISSIONS, REQUIRED_ROLE, Permission, permission_of
 
 from ..conftest import NUMBER, order_id
 

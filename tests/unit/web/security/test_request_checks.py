@@ -10,7 +10,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
-from pizza.web.security.hosts import HostCheck
+from pizza.web.security.request_checks import HostCheck
 from pizza.web.server.shared_state import SharedState
 
 KEY = "a key of the staff"

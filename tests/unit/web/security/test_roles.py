@@ -8,7 +8,7 @@ from pizza.config.settings import Settings
 from pizza.domain.roles import MANAGER, MONITOR, ROLES, STAFF, STATION, includes
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
-from pizza.web.security.authorization import REQUIRED_ROLE, Permission, permission_of
+from pizza.web.security.permissions import REQUIRED_ROLE, Permission, permission_of
 
 from ..conftest import NUMBER
 from .test_authorization import GUARDED, ROUTES, shown
