@@ -20,6 +20,7 @@ from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "pizza"
@@ -48,22 +49,21 @@ def main() -> int:
 
 
 def pinned() -> dict[str, str]:
-    """The versions of constraints.txt, by normalized name."""
+    """The versions of constraints.txt, by canonical name."""
     lines = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    return {normalized(name): version for name, version in lines}
+    return {canonicalize_name(name): version for name, version in lines}
 
 
 def bill(versions: dict[str, str]) -> str:
     """The document. Raises WrongVersions."""
-    tree = dict(packages())
-    wrong = {
-        name: metadata.version(name)
+    tree = packages()
+    wrong = [
+        f"{name} {metadata.version(name)}"
         for name in tree
         if name != PROGRAM and metadata.version(name) != versions.get(name)
-    }
+    ]
     if wrong:
-        installed = ", ".join(f"{name} {version}" for name, version in sorted(wrong.items()))
-        raise WrongVersions(f"constraints.txt has no such versions: {installed}")
+        raise WrongVersions(f"constraints.txt has no such versions: {', '.join(wrong)}")
     components = {name: component(name) for name in tree}
     bom = Bom()
     bom.metadata.component = components[PROGRAM]
@@ -73,29 +73,27 @@ def bill(versions: dict[str, str]) -> str:
     return str(JsonV1Dot6(bom).output_as_string(indent=2))
 
 
-def packages() -> Iterator[tuple[str, set[str]]]:
-    """The program and each package that it needs, with what that one needs itself."""
-    pending: list[tuple[str, frozenset[str]]] = [(PROGRAM, frozenset())]
-    seen: dict[str, frozenset[str]] = {}
+def packages() -> dict[str, set[str]]:
+    """The program and each package that it needs on this machine, with what that one needs."""
     needs: dict[str, set[str]] = {}
+    pending, seen = [(PROGRAM, "")], set()
     while pending:
-        name, extras = pending.pop()
-        if name in seen and extras <= seen[name]:
+        name, extra = pending.pop()
+        if (name, extra) in seen:
             continue
-        seen[name] = seen.get(name, frozenset()) | extras
-        needed = list(requirements(name, seen[name]))
-        needs[name] = {normalized(each.name) for each in needed}
-        pending += [(normalized(each.name), frozenset(each.extras)) for each in needed]
-    yield from sorted(needs.items())
+        seen.add((name, extra))
+        needed = list(requirements(name, extra))
+        needs.setdefault(name, set()).update(canonicalize_name(each.name) for each in needed)
+        pending += [
+            (canonicalize_name(each.name), extra) for each in needed for extra in ("", *each.extras)
+        ]
+    return dict(sorted(needs.items()))
 
 
-def requirements(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
-    """What a package needs on this machine, with these extras."""
-    for text in metadata.requires(name) or ():
-        each = Requirement(text)
-        if each.marker is None or any(
-            each.marker.evaluate({"extra": extra}) for extra in {"", *extras}
-        ):
+def requirements(name: str, extra: str) -> Iterator[Requirement]:
+    """What a package needs on this machine, with this extra; none where it is empty."""
+    for each in map(Requirement, metadata.requires(name) or ()):
+        if each.marker is None or each.marker.evaluate({"extra": extra}):
             yield each
 
 
@@ -112,11 +110,6 @@ def component(name: str) -> Component:
         bom_ref=str(reference),
         licenses=[LicenseExpression(str(license))] if license else [],
     )
-
-
-def normalized(name: str) -> str:
-    """A name as the package index compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Finding:
 
 
 class Sources:
-    """The texts and syntax trees of a source tree, read once."""
+    """The texts and syntax trees of a source tree, read once. program: the trees of pizza/."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -72,24 +72,23 @@ class Sources:
             name: (root / name).read_text() for name in _PAGES if (root / name).exists()
         }
         self.templates = self._read("pizza", "*.html") | self._read("pizza", "*.js")
+        self.texts = self.python | self.sql | self.pages | self.templates
         self.trees = {path: ast.parse(text) for path, text in self.python.items()}
+        self.program = {
+            path: tree for path, tree in self.trees.items() if path.startswith("pizza/")
+        }
 
     def _read(self, folder: str, pattern: str) -> dict[str, str]:
         files = sorted((self.root / folder).rglob(pattern))
         found = {file.relative_to(self.root).as_posix(): file for file in files}
         return {name: f.read_text() for name, f in found.items() if not name.startswith(_HISTORY)}
 
-    @property
-    def program(self) -> dict[str, ast.Module]:
-        """The syntax trees of pizza/ alone."""
-        return {path: tree for path, tree in self.trees.items() if path.startswith("pizza/")}
-
 
 def find_words(sources: Sources, banned: dict[str, str]) -> Iterator[Finding]:
     """Banned words, in names and in prose, and banned phrases."""
     words = {word for word in banned if " " not in word}
     phrases = {phrase: _phrase_pattern(phrase) for phrase in banned.keys() - words}
-    for path, text in _all_texts(sources).items():
+    for path, text in sources.texts.items():
         first: dict[str, int] = {}
         for match in _WORD.finditer(text):
             if (word := match[0].lower()) in words:
@@ -123,11 +122,9 @@ def find_duplicate_classes(sources: Sources) -> Iterator[Finding]:
 def find_bare_verbs(sources: Sources, verbs: set[str]) -> Iterator[Finding]:
     """Public functions and methods whose name is a verb without an object."""
     for path, tree in sources.trees.items():
-        classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-        scopes: list[ast.Module | ast.ClassDef] = [tree, *classes]
-        for scope in scopes:
+        for scope in ast.walk(tree):
             owner = f"{scope.name}." if isinstance(scope, ast.ClassDef) else ""
-            for node in scope.body:
+            for node in scope.body if isinstance(scope, ast.ClassDef | ast.Module) else ():
                 if isinstance(node, ast.FunctionDef) and node.name in verbs:
                     yield Finding("verb", path, owner + node.name, node.lineno, "of what?")
 
@@ -196,7 +193,7 @@ def _constants(node: ast.AST | None) -> set[str]:
 
 def find_broken_references(sources: Sources) -> Iterator[Finding]:
     """Files and modules that pages, comments and texts name, and that do not exist."""
-    for path, text in _all_texts(sources).items():
+    for path, text in sources.texts.items():
         named = {m[1]: m.start() for m in _FILE.finditer(text) if "NNNN" not in m[1]}
         modules = {match[1]: match.start() for match in _MODULE.finditer(text)}
         broken = {name: at for name, at in named.items() if not (sources.root / name).exists()}
@@ -221,10 +218,6 @@ def _resolves(sources: Sources, dotted: str) -> bool:
     return False
 
 
-def _all_texts(sources: Sources) -> dict[str, str]:
-    return sources.python | sources.sql | sources.pages | sources.templates
-
-
 def _rows(page: str) -> list[list[str]]:
     """The cells of the table rows of a page."""
     lines = [line for line in page.splitlines() if line.startswith("| ")]
@@ -247,19 +240,12 @@ def find_all(root: Path) -> list[Finding]:
     )
 
 
-def compare(found: list[Finding], allowed: list[str]) -> tuple[list[Finding], list[str]]:
-    """The findings that are not allowed, and the allowed entries without a finding."""
-    entries = {finding.entry for finding in found}
-    return (
-        [finding for finding in found if finding.entry not in set(allowed)],
-        [entry for entry in allowed if entry not in entries],
-    )
-
-
 def main(arguments: list[str]) -> int:
     """Print what is wrong; returns the exit code."""
     allowed = ALLOWED.read_text().splitlines()
-    wrong, stale = compare(find_all(ROOT), allowed)
+    found = find_all(ROOT)
+    wrong = [finding for finding in found if finding.entry not in allowed]
+    stale = sorted(set(allowed) - {finding.entry for finding in found})
     if "--prune" in arguments:
         ALLOWED.write_text("".join(f"{entry}\n" for entry in allowed if entry not in stale))
         stale = []
