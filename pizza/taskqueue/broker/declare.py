@@ -29,11 +29,12 @@ def declare(channel: amqp.Channel, topology: Topology) -> list[str]:
     """
     refusals = []
     for exchange in _exchanges(topology):
-        refusals += _declare_exchange(channel, exchange)
+        refusals += _declare("exchange", exchange.name, exchange(channel).declare)
     queue: Any
     for queue in (each(channel) for each in topology.queues):
         if not queue.no_declare:
-            refusals += _declare_queue(queue) or _bind_queue(queue)
+            queue.queue_arguments = _CLASSIC | (queue.queue_arguments or {})
+            refusals += _declare("queue", queue.name, queue.queue_declare) or _bind_queue(queue)
     return refusals
 
 
@@ -47,26 +48,10 @@ def _exchanges(topology: Topology) -> list[Exchange]:
     return found
 
 
-def _declare_exchange(channel: amqp.Channel, exchange: Exchange) -> list[str]:
-    def attempt(passive: bool) -> None:
-        exchange(channel).declare(passive=passive or None)  # None: as it says itself
-
-    return _declare("exchange", exchange.name, attempt)
-
-
-def _declare_queue(queue: Any) -> list[str]:
-    queue.queue_arguments = _CLASSIC | (queue.queue_arguments or {})
-
-    def attempt(passive: bool) -> None:
-        queue.queue_declare(passive=passive)
-
-    return _declare("queue", queue.name, attempt)
-
-
-def _declare(kind: str, name: str, attempt: Callable[[bool], None]) -> list[str]:
+def _declare(kind: str, name: str, attempt: Callable[..., object]) -> list[str]:
     what = f"{kind} {name}"
     try:
-        attempt(False)
+        attempt()
     except amqp.AccessRefused as refusal:
         if _exists(attempt):
             return []
@@ -89,10 +74,10 @@ def _declare(kind: str, name: str, attempt: Callable[[bool], None]) -> list[str]
     return []
 
 
-def _exists(attempt: Callable[[bool], None]) -> bool:
+def _exists(attempt: Callable[..., object]) -> bool:
     """Whether a passive declaration, for which no permission is needed, finds it."""
     try:
-        attempt(True)
+        attempt(passive=True)
     except amqp.NotFound:
         return False
     return True
