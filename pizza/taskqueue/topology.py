@@ -8,6 +8,8 @@ from typing import Any
 
 from kombu import Exchange, Queue
 
+DEFAULT_MAX_PRIORITY = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:
@@ -25,8 +27,12 @@ class Topology:
         Such a queue is reached through the default exchange, with its name as routing key.
         """
         known = {queue.name for queue in self.queues}
-        missing = [name for name in dict.fromkeys(names) if name not in known]
-        return self + Topology(queues=tuple(map(priority_queue, missing))) if missing else self
+        missing = [
+            Queue(name, durable=True, queue_arguments={"x-max-priority": DEFAULT_MAX_PRIORITY})
+            for name in dict.fromkeys(names)
+            if name not in known
+        ]
+        return self + Topology(queues=tuple(missing)) if missing else self
 
     def max_priority(self, queue: str) -> int | None:
         """The highest priority of a queue; None if it has no priorities or is unknown."""
@@ -36,14 +42,6 @@ class Topology:
                 limit = (each.queue_arguments or {}).get("x-max-priority", each.max_priority)
                 return int(limit) if limit is not None else None
         return None
-
-
-DEFAULT_MAX_PRIORITY = 10
-
-
-def priority_queue(name: str) -> Queue:
-    """The queue that a task gets when its application declares none."""
-    return Queue(name, durable=True, queue_arguments={"x-max-priority": DEFAULT_MAX_PRIORITY})
 
 
 DEAD_LETTER_EXCHANGE = "dead_letters"
