@@ -34,11 +34,6 @@ TaskFunction = Callable[["Job"], Any]
 Decoder = Callable[[Any], Any]
 
 
-def _no_limit(_queue: str) -> int | None:
-    """The highest priority of a queue, for a task that no app has registered."""
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """A function registered by `@app.task`.
@@ -69,7 +64,7 @@ class Task:
     time_limit: float | None = TIME_LIMIT_S
     on_dead: OnDead | None = None
     max_priority: Callable[[str], int | None] = field(
-        default=_no_limit, init=False, repr=False, compare=False
+        default=lambda _queue: None, init=False, repr=False, compare=False
     )
 
     def register(self, max_priority: Callable[[str], int | None]) -> None:
