@@ -45,6 +45,8 @@ class DeadLetterImporter:
 
     A pass reads the whole queue in several steps. It stores only the delivery tags of copies, and
     requeues the copies at its end; each keeps its place in the queue.
+
+    is_busy: whether a pass has not ended.
     """
 
     def __init__(self, conn: BoundedConnection) -> None:
@@ -55,15 +57,10 @@ class DeadLetterImporter:
         self._pass_started_at = 0.0
         self._read_count = 0
         self._imported_count = 0
-        self._is_reading = False
+        self.is_busy = False
         self._copies: dict[int, UUID] = {}
         self._unimportable: list[int] = []
         self._last_state: Any = None
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a pass has not ended."""
-        return self._is_reading
 
     def step(self, broker: BrokerConnection) -> None:
         """Read one slice. A pass starts every INTERVAL_S seconds. Raises BrokerUnavailable.
@@ -73,16 +70,16 @@ class DeadLetterImporter:
         if broker is not self._broker:
             # RabbitMQ has requeued what the former connection had read.
             self._broker = broker
-            self._is_reading = False
+            self.is_busy = False
         now = time.monotonic()
-        if not self._is_reading:
+        if not self.is_busy:
             if now < self._next_at:
                 return
             self._next_at = now + INTERVAL_S
             if self._is_unchanged(broker):
                 return
             self._pass_started_at = now
-            self._is_reading = True
+            self.is_busy = True
             self._read_count = self._imported_count = 0
             self._copies, self._unimportable = {}, []
         try:
@@ -141,7 +138,7 @@ class DeadLetterImporter:
 
     def _requeue_all(self, broker: BrokerConnection) -> None:
         tags, self._copies, self._unimportable = [*self._copies, *self._unimportable], {}, []
-        self._is_reading = False
+        self.is_busy = False
         broker.requeue_many(tags)
 
     def _table_state(self) -> Any:

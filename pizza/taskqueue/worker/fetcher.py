@@ -22,13 +22,16 @@ _MAX_REDIRECTS = 3
 
 
 class Fetcher:
-    """Fetches on one broker connection; used by the work thread that owns the connection."""
+    """Fetches on one broker connection; used by the work thread that owns the connection.
+
+    has_prefetched: whether there may be deliveries to release.
+    """
 
     def __init__(self, broker: BrokerConnection, queues: Sequence[str]) -> None:
         self.broker = broker
         self._queues = queues
         self._prefetched: list[Delivery] = []  # without the best, which is being processed
-        self._is_consuming = False
+        self.has_prefetched = False
         self._next_queue: str | None = None
         self._redirects = 0
 
@@ -54,7 +57,7 @@ class Fetcher:
         self.broker.consume(
             self._queues, lambda name, message: arrived.append(Delivery.from_amqp(name, message))
         )
-        self._is_consuming = True
+        self.has_prefetched = True
         go_on = True
         while go_on and not arrived:
             go_on = wait()
@@ -68,17 +71,12 @@ class Fetcher:
 
     def release_prefetched(self) -> None:
         """Wait until the cancelled consumers have ended, then requeue the other deliveries."""
-        if not self._is_consuming:
+        if not self.has_prefetched:
             return
-        self._is_consuming = False
+        self.has_prefetched = False
         self.broker.drain_cancelled(self._queues)
         for each in self._prefetched:
             self.broker.requeue(each.delivery_tag)
-
-    @property
-    def has_prefetched(self) -> bool:
-        """Whether there may be deliveries to release."""
-        return self._is_consuming
 
     def acknowledge(self, delivery: Delivery, result: Result) -> None:
         """Ack or requeue a processed delivery, and remember the queue to get from next."""
