@@ -48,26 +48,24 @@ class DeferredService:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._started = False
-        self._stopped = False
+        self._has_to_start = True
 
     def start_now(self) -> None:
         """Start it now."""
         self._service.start()
-        self._started = True
+        self._has_to_start = False
 
     def start(self) -> None:
         """Do nothing: `start_now` starts it."""
 
     def stop(self, timeout: float) -> None:
         """Stop it; afterwards it no longer counts as alive."""
-        self._stopped = True
+        self._has_to_start = False
         self._service.stop(timeout)
 
     def is_alive(self) -> bool:
         """Whether it runs or has yet to start."""
-        waits = not self._started and not self._stopped
-        return waits or self._service.is_alive()
+        return self._has_to_start or self._service.is_alive()
 
 
 def run_until_stopped(*services: Service) -> None:
