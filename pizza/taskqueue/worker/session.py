@@ -21,6 +21,7 @@ from pizza.taskqueue.errors import RegistrationRefused
 from pizza.taskqueue.job import Job
 from pizza.taskqueue.lifecycle import Shutdown, wait_readable
 from pizza.taskqueue.retry import Backoff
+from pizza.taskqueue.service import ServiceThread
 from pizza.taskqueue.worker.context import WorkerContext
 from pizza.taskqueue.worker.failures import fail_hung_job
 
@@ -58,8 +59,8 @@ def new_worker_id() -> int:
     return secrets.randbits(62) | 1 << 61
 
 
-class Session(threading.Thread):
-    """Holds the worker's lock, renews its lease and sends heartbeats, in its own thread.
+class Session(ServiceThread):
+    """Holds the worker's lock and renews its lease until `stop`; then unregisters the worker.
 
     The lease has its own row, so its renewal does not wait for rows that a job has locked.
 
@@ -76,7 +77,7 @@ class Session(threading.Thread):
         registry: WorkerRegistry,
         stop: Shutdown,
     ) -> None:
-        super().__init__(name="session", daemon=True)
+        super().__init__("session")
         self.registered = threading.Event()
         self.refused: str | None = None
         self.hung_job: Job | None = None
@@ -86,13 +87,12 @@ class Session(threading.Thread):
         self._context = context
         self._registry = registry
         self._worker_stop = stop
-        self._closing = threading.Event()
         self._logged_reason: str | None = None
 
     def run(self) -> None:
-        """Register and stay registered until `close`; reconnect after each outage."""
+        """Register and stay registered until `stop`; reconnect after each outage."""
         backoff = Backoff()
-        while not self._closing.is_set() and self.refused is None:
+        while not self._stopping.is_set() and self.refused is None:
             try:
                 with connect(self._db_url, name=self._application_name) as conn, translate_errors():
                     conn.statement_timeout = _STATEMENT_TIMEOUT_S
@@ -101,7 +101,7 @@ class Session(threading.Thread):
                     if self._logged_reason is not None:
                         self._logged_reason = None
                         log.info("Worker is back", extra={"action": "worker_reconnected"})
-                    self._renew_until_closed(conn)
+                    self._renew_until_stopped(conn)
             except Exception as error:  # including the registry's: it must not end this thread
                 self.registered.clear()
                 self._worker_stop.wake.set()
@@ -113,7 +113,7 @@ class Session(threading.Thread):
                 is_transient = isinstance(error, DatabaseTransientError)
                 if isinstance(error, DatabaseUnavailable) and not is_transient:
                     self._context.database_silent.set()
-                self._closing.wait(backoff.next())
+                self._stopping.wait(backoff.next())
 
     def _log_once(self, error: Exception) -> None:
         """Log the first error of an outage, and each error of another kind."""
@@ -143,11 +143,11 @@ class Session(threading.Thread):
         self.registered.set()
         self._worker_stop.wake.set()
 
-    def _renew_until_closed(self, conn: BoundedConnection) -> None:
+    def _renew_until_stopped(self, conn: BoundedConnection) -> None:
         lease = self._context.lease.total_seconds()
         heartbeat_at = renewed_at = time.monotonic()
         is_refused = False
-        while not self._closing.wait(_TICK_S):
+        while not self._stopping.wait(_TICK_S):
             now = time.monotonic()
             try:
                 with translate_errors():
@@ -214,12 +214,6 @@ class Session(threading.Thread):
                 return False
             self._worker_stop.wake.wait(1.0)
         return True
-
-    def close(self, timeout: float) -> None:
-        """Unregister and release the lock. Waits up to `timeout` seconds."""
-        self._closing.set()
-        if self.is_alive():
-            self.join(timeout)
 
 
 def lock_job_key(conn: BoundedConnection, worker_id: int) -> None:

@@ -106,7 +106,7 @@ class Worker:
         """
         self._session.start()
         if not self._session.wait_registered():
-            self._session.close(_STOP_TIMEOUT_S)
+            self._session.stop(_STOP_TIMEOUT_S)
             return
         work = threading.Thread(target=self._work_until_stopped, name="work", daemon=True)
         work.start()
@@ -120,7 +120,7 @@ class Worker:
         finally:
             if self._relay:
                 self._relay.stop(_STOP_TIMEOUT_S)
-            self._session.close(_STOP_TIMEOUT_S)
+            self._session.stop(_STOP_TIMEOUT_S)
         if self._session.hung_job is not None:
             raise TimeLimitExceeded(f"message {self._session.hung_job.id} did not end in time")
         if self._failure is not None:
