@@ -125,12 +125,8 @@ class Session(ServiceThread):
 
     def _register(self, conn: BoundedConnection) -> None:
         worker_id = self._context.worker_id
-        for _ in range(20):
-            # Another session that tests whether this worker lives holds the lock for a moment.
-            if conn.execute(_SQL.try_lock, {"key": worker_id}).fetchone() == (True,):
-                break
-            time.sleep(0.05)
-        else:
+        # Another session that tests whether this worker lives holds the lock for a moment.
+        if not _acquire_lock(conn, worker_id, attempts=20):
             raise DatabaseUnavailable("the former session of this worker has not ended yet")
         values = {"worker_id": worker_id, "name": self._context.worker_name}
         conn.execute(_SQL.register, values | {"lease": self._context.lease})
@@ -224,8 +220,14 @@ def lock_job_key(conn: BoundedConnection, worker_id: int) -> None:
     does not end within 2 s.
     """
     conn.execute(_SQL.end_predecessor, {"key": -worker_id})
-    for _ in range(40):
-        if conn.execute(_SQL.try_lock, {"key": -worker_id}).fetchone() == (True,):
-            return
+    if not _acquire_lock(conn, -worker_id, attempts=40):
+        raise DatabaseUnavailable("the former connection of this worker's job has not ended yet")
+
+
+def _acquire_lock(conn: BoundedConnection, key: int, attempts: int) -> bool:
+    """Try to acquire an advisory lock, every 0.05 s; returns whether it was acquired."""
+    for _ in range(attempts):
+        if conn.execute(_SQL.try_lock, {"key": key}).fetchone() == (True,):
+            return True
         time.sleep(0.05)
-    raise DatabaseUnavailable("the former connection of this worker's job has not ended yet")
+    return False
