@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from pizza.audit import storage as audit
-from pizza.auth import keys, session_storage
+from pizza.auth import keys
 from pizza.auth import storage as auth
 from pizza.config.settings import Settings
 from pizza.customers import personal_data
@@ -37,7 +37,7 @@ def create_task_app(settings: Settings | None = None) -> App:
     app.periodic(_NAMES, "names")(fold_names)
     app.periodic(_PRUNING, "order keys")(orders.prune_idempotency_keys)
     app.periodic(_PRUNING, "clients")(auth.ClientRetention().run)
-    app.periodic(_PRUNING, "sessions")(session_storage.prune_sessions)
+    app.periodic(_PRUNING, "sessions")(auth.prune_sessions)
     app.periodic(_PRUNING, "keys")(keys.disable_void_webhooks)
     if settings is None:
         return app

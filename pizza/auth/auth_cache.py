@@ -12,8 +12,8 @@ from threading import Event
 from typing import Protocol
 
 from pizza.auth import storage
-from pizza.auth.keys import ENVIRONMENT, digest, environment_id
-from pizza.auth.storage import ActiveKey, ActiveSession, AuthState
+from pizza.auth.keys import digest, environment_id
+from pizza.auth.storage import ENVIRONMENT, ActiveKey, ActiveSession, AuthState
 from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.roles import MANAGER

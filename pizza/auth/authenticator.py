@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hmac
 import re
+import secrets
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from uuid import UUID
 
-from pizza.auth import session_storage, sessions, storage
+from pizza.auth import sessions, storage
 from pizza.auth.auth_cache import AuthCache, Flag
 from pizza.auth.principal import ANONYMOUS, AUTH_DISABLED, Principal
 from pizza.auth.storage import ActiveKey, ActiveSession
@@ -113,7 +114,7 @@ class Authenticator:
         DatabaseUnavailable.
         """
         principal = self._principal_of_key(key)
-        random = sessions.new_cookie()
+        random = secrets.token_hex(sessions.COOKIE_BYTES)
         cookie = f"s.{random}.{self._sign_cookie(random)}"
         with self._connection() as conn:
             sessions.create_session(
@@ -190,7 +191,7 @@ class Authenticator:
         if found is None:
             # It may have been created by another process since the last read.
             with self._connection() as conn:
-                found = session_storage.find_session(conn, id)
+                found = storage.find_session(conn, id)
         return self._principal_of(found)
 
     def _principal_of(self, session: ActiveSession | None) -> Principal | None:

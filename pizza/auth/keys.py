@@ -8,9 +8,8 @@ import secrets
 from datetime import timedelta
 
 from pizza.audit import Subject, record_change
-from pizza.auth import key_storage as storage
-from pizza.auth import session_storage
-from pizza.auth.key_storage import StaffKey
+from pizza.auth import storage
+from pizza.auth.storage import StaffKey
 from pizza.database.connection import Connection
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import FieldError, InvalidRequest
@@ -23,8 +22,7 @@ log = logging.getLogger(__name__)
 KEY_BYTES = 20
 # A key's name is part of the signature in an order's history (pizza.domain.actor).
 NAME_LENGTH = 50
-# Keys of the environment have no row; all of them have this name.
-ENVIRONMENT, ENVIRONMENT_PREFIX = "environment", "env-"
+ENVIRONMENT_PREFIX = "env-"
 _EXPIRY = Actor("key expiry", source="periodic task")
 
 
@@ -59,8 +57,8 @@ def add_key(
     with conn.transaction():
         kept = storage.insert_key(
             conn,
-            key_id,
-            name,
+            id=key_id,
+            name=name,
             role=role,
             kind=kind,
             good_for=good_for,
@@ -82,18 +80,13 @@ def revoke_key(conn: Connection, key_id: str, *, actor: Actor = UNNAMED) -> Staf
         before = storage.lock_key(conn, key_id)
         kept = storage.revoke_key(conn, key_id)
         if before.revoked_at is None:
-            ended = session_storage.end_sessions_of_key(conn, key_id)
+            ended = storage.end_sessions_of_key(conn, key_id)
             after = {**_facts(kept), "sessions_ended": ended}
             subject = Subject("key", key_id)
             record_change(conn, actor, "key_revoked", subject, before=_facts(before), after=after)
             _disable_webhooks(conn, actor, key_id)
     _log_change("staff_key_revoked", kept)
     return kept
-
-
-def list_keys(conn: Connection) -> list[StaffKey]:
-    """All keys, oldest first, including revoked and expired ones."""
-    return storage.list_keys(conn)
 
 
 def disable_void_webhooks(conn: Connection) -> None:

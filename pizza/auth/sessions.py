@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,10 +15,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from pizza.audit import Subject, record_change
-from pizza.auth import key_storage
-from pizza.auth import session_storage as storage
-from pizza.auth.keys import ENVIRONMENT
-from pizza.auth.session_storage import StaffSession
+from pizza.auth import storage
 from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import UNNAMED, Actor
@@ -36,11 +32,6 @@ _USE_SECONDS = 60.0
 _AGENT_LENGTH = 200
 
 
-def new_cookie() -> str:
-    """160 random bits in hexadecimal, without their HMAC."""
-    return secrets.token_hex(COOKIE_BYTES)
-
-
 def session_id(cookie: str) -> str:
     """The id of a session in the database."""
     return hashlib.sha256(cookie.encode()).hexdigest()
@@ -52,10 +43,9 @@ def create_session(
     """Store the session of a cookie for the actor's key. agent: the browser's User-Agent."""
     assert actor.key_id is not None
     id = session_id(cookie)
+    agent = "".join(filter(str.isprintable, agent))[:_AGENT_LENGTH]
     with conn.transaction():
-        storage.insert_session(
-            conn, id, actor.key_id, idle=idle, client=actor.source, agent=_sanitize_agent(agent)
-        )
+        storage.insert_session(conn, id, actor.key_id, idle=idle, client=actor.source, agent=agent)
         record_change(conn, actor, "logged_in", _subject(id))
 
 
@@ -84,16 +74,6 @@ def end_all_sessions(conn: Connection, *, actor: Actor = UNNAMED) -> int:
         for id, key_id in ended:
             record_change(conn, actor, "session_ended", _subject(id), before={"key": key_id})
     return len(ended)
-
-
-def list_sessions(conn: Connection) -> list[StaffSession]:
-    """The open sessions, oldest first; also those whose keys have been revoked or have expired."""
-    return storage.list_sessions(conn)
-
-
-def key_name_of(session: StaffSession) -> str:
-    """The name of the key of a session."""
-    return session.key_name or ENVIRONMENT
 
 
 class UseRecorder:
@@ -133,18 +113,13 @@ class UseRecorder:
             sessions, self._sessions = sorted(self._sessions), set()
         try:
             with self._connection() as conn, conn.transaction():
-                key_storage.set_last_used(conn, keys, timedelta(seconds=self._every / 2))
+                storage.set_last_used(conn, keys, timedelta(seconds=self._every / 2))
                 if sessions:
                     storage.extend_sessions(conn, sessions, idle=self._idle, max_age=MAX_AGE)
         except DatabaseUnavailable:
             pass  # the requests log it
         except Exception as error:
             log_action(log.error, "use_not_written", "Last use is not written", error=error)
-
-
-def _sanitize_agent(agent: str) -> str:
-    """The printable characters of a User-Agent, truncated."""
-    return "".join(each for each in agent if each.isprintable())[:_AGENT_LENGTH]
 
 
 def _subject(id: str) -> Subject:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import click
 
 from pizza.auth import keys as service
+from pizza.auth import storage
 from pizza.cli import output, terminal
 from pizza.domain.roles import DEVICE, MANAGER, PERSON, ROLES
 
@@ -85,7 +86,7 @@ def list_() -> None:
     Example:
       flask --app pizza keys list
     """
-    found = output.run_feature(service.list_keys)
+    found = output.run_feature(storage.list_keys)
     nothing = "There are no keys in the database."
     output.print_list(map(dataclasses.asdict, found), _COLUMNS, nothing=nothing)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import click
 
 from pizza.auth import sessions as service
-from pizza.auth.sessions import SHORT_ID, StaffSession
+from pizza.auth import storage
+from pizza.auth.sessions import SHORT_ID
 from pizza.cli import output
 
 _COLUMNS = {
@@ -31,8 +34,9 @@ def list_() -> None:
     Example:
       flask --app pizza sessions list
     """
-    found = output.run_feature(service.list_sessions)
-    output.print_list(map(_document, found), _COLUMNS, nothing="Nobody is logged in.")
+    found = output.run_feature(storage.list_sessions)
+    shown = [{**dataclasses.asdict(each), "id": each.id[:SHORT_ID]} for each in found]
+    output.print_list(shown, _COLUMNS, nothing="Nobody is logged in.")
 
 
 @sessions.command()
@@ -53,16 +57,3 @@ def end(id: str | None, everything: bool) -> None:
         count = output.run_feature(service.end_all_sessions, actor=actor)
     sentence = f"{count} session{' has' if count == 1 else 's have'} ended."
     output.print_result(sentence, {"ended": count})
-
-
-def _document(session: StaffSession) -> dict[str, object]:
-    return {
-        "id": session.id[:SHORT_ID],
-        "key": service.key_name_of(session),
-        "key_id": session.key_id,
-        "created_at": session.created_at,
-        "last_used_at": session.last_used_at,
-        "expires_at": session.expires_at,
-        "client": session.client,
-        "user_agent": session.user_agent,
-    }

@@ -7,7 +7,9 @@ from contextlib import suppress
 from flask import Blueprint, Response, request
 
 from pizza.auth import sessions as service
-from pizza.auth.sessions import SHORT_ID, StaffSession
+from pizza.auth import storage
+from pizza.auth.sessions import SHORT_ID
+from pizza.auth.storage import StaffSession
 from pizza.database.connection import Connection
 from pizza.domain.errors import SessionNotFound
 from pizza.observability.printable import printable
@@ -26,7 +28,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     @pages.get(_ADDRESS)
     def sessions() -> Response:
         with dependencies.connection() as conn:
-            found = service.list_sessions(conn)
+            found = storage.list_sessions(conn)
         own = authorization.current_principal().session
         return html.render_page(
             "sessions.html", here="manage", sessions=[_to_row(each, own) for each in found]
@@ -53,7 +55,7 @@ def _end(conn: Connection, id: str) -> None:
 def _to_row(session: StaffSession, own: str | None) -> dict[str, object]:
     return {
         "id": session.id[:SHORT_ID],
-        "key": printable(service.key_name_of(session)),
+        "key": printable(session.key),
         "created_at": session.created_at,
         "last_used_at": session.last_used_at,
         "expires_at": session.expires_at,

@@ -14,6 +14,7 @@ from pizza.audit import audit_log, storage
 from pizza.audit.audit_log import Subject
 from pizza.audit.storage import AuditEntry
 from pizza.auth import keys, sessions
+from pizza.auth import storage as auth
 from pizza.customers import profiles
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
@@ -146,7 +147,7 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             change(conn)
     assert "Calzone" not in [dish.name for dish in menu.list_dishes(conn)]
-    assert webhooks.list_webhooks(conn) == [] and keys.list_keys(conn) == []
+    assert webhooks.list_webhooks(conn) == [] and auth.list_keys(conn) == []
     assert not kitchen.get_state(conn).paused
 
 

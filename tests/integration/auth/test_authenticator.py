@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from pizza.auth import auth_cache, keys
+from pizza.auth import auth_cache, keys, storage
 from pizza.auth.authenticator import ANONYMOUS, AUTH_DISABLED, Authenticator, Principal
 from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection, connect
@@ -87,7 +87,7 @@ def test_a_revoked_key_is_refused_and_without_keys_authentication_is_still_requi
     with pytest.raises(InvalidCredential):
         at.authenticate(key)
     assert at.authenticate(None) == ANONYMOUS
-    (listed,) = keys.list_keys(conn)
+    (listed,) = storage.list_keys(conn)
     assert (listed.name, listed.revoked_at) == ("Anna's tablet", first.revoked_at)
 
 

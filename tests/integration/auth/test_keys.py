@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from pizza.auth import auth_cache, keys, sessions
+from pizza.auth import auth_cache, keys, sessions, storage
 from pizza.auth.authenticator import ANONYMOUS, Authenticator, Principal
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
@@ -110,7 +110,7 @@ def test_a_session_of_one_process_counts_in_another_at_once(
     found = other.authenticate(cookie)
     id = hashlib.sha256(cookie.encode()).hexdigest()
     assert found == Principal(STATION, name="Anna", key_id=kept.id, session=id)
-    (listed,) = sessions.list_sessions(conn)
+    (listed,) = storage.list_sessions(conn)
     assert (listed.id, listed.client, listed.user_agent) == (id, "203.0.113.7", "Browser1.0")
     assert cookie not in str(conn.execute("select s::text from staff_session s").fetchall())
 
@@ -159,7 +159,7 @@ def test_a_used_session_continues_and_an_unused_one_ends(
     rows = [conn.execute(f"{left} where id = %s", [id]).fetchone() for id in ids]
     assert rows[0] is not None and rows[0][0] >= 59
     assert rows[1] is not None and rows[1][0] <= 20
-    (listed,) = keys.list_keys(conn)
+    (listed,) = storage.list_keys(conn)
     assert listed.last_used_at is not None
     conn.execute(
         "update staff_session set expires_at = now() - interval '1 s' where id = %s", [ids[1]]
@@ -176,7 +176,7 @@ def test_no_session_is_older_than_a_week(conn: BoundedConnection, make_authentic
     recorder._sessions = {sessions.session_id(cookie)}
     recorder.write()
 
-    (listed,) = sessions.list_sessions(conn)
+    (listed,) = storage.list_sessions(conn)
     assert listed.expires_at - listed.created_at == sessions.MAX_AGE
 
 
@@ -218,7 +218,7 @@ def test_a_session_is_ended_by_the_beginning_of_its_id(
 def test_a_key_has_no_more_sessions_than_it_may(
     conn: BoundedConnection, make_authenticator: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pizza.auth.session_storage.MAX_PER_KEY", 3)
+    monkeypatch.setattr("pizza.auth.storage.MAX_PER_KEY", 3)
     _, key = keys.add_key(conn, "Anna")
     at = make_authenticator()
     cookies = [log_in(at, key) for _ in range(5)]

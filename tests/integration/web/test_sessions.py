@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from pizza.audit import audit_log
-from pizza.auth import keys, sessions
+from pizza.auth import keys, sessions, storage
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection
 from pizza.database.pool import Pool
@@ -101,7 +101,7 @@ def test_an_open_stream_ends_within_a_second(
     elif end == "expire":
         conn.execute("update staff_key set expires_at = now() where id = %s", [kept.id])
     elif end == "end":
-        (session,) = sessions.list_sessions(conn)
+        (session,) = storage.list_sessions(conn)
         sessions.end_session(conn, session.id)
     else:
         ours.post("/logout", headers=HERE)
@@ -248,7 +248,7 @@ def test_the_page_of_sessions_lists_and_ends_them(
     ours, theirs = browser(), browser()
     for client in (ours, theirs):
         log_in(client, key)
-    first, second = (each.id[: sessions.SHORT_ID] for each in sessions.list_sessions(conn))
+    first, second = (each.id[: sessions.SHORT_ID] for each in storage.list_sessions(conn))
     page = ours.get("/manage/sessions", headers=HTML).text
     assert "&lt;b&gt;Anna&lt;/b&gt;" in page and "<b>Anna" not in page
     assert page.count("this browser</span>") == 1 and "203.0.113.7" in page
@@ -262,7 +262,7 @@ def test_the_page_of_sessions_lists_and_ends_them(
         answer = ours.post("/manage/sessions", data={"id": bad}, headers=HERE)
         assert answer.status_code == status, bad
     ours.post("/manage/sessions", data={"id": "*"}, headers=HERE)
-    assert sessions.list_sessions(conn) == []
+    assert storage.list_sessions(conn) == []
 
 
 def test_the_page_of_the_audit_log_is_filtered_and_paged(
