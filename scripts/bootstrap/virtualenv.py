@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from devservices.install import debian
-from devservices.process import GuardedProcess, ProcessFailed, last_line
+from devservices.process import GuardedProcess, ProcessFailed, last_line, run_command
 from terminal.progress import step
 
 DEBIAN_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -30,9 +29,7 @@ class Virtualenv:
         """Whether it was made by this Python, in this place, and has pip."""
         probe = "import sys, pip; print(sys.version, sys.base_prefix, sys.prefix, sep='\\0')"
         try:
-            done = subprocess.run(
-                [self.python, "-I", "-c", probe], capture_output=True, text=True, check=False
-            )
+            done = run_command([self.python, "-I", "-c", probe])
         except OSError:
             return False
         return done.stdout.strip() == f"{sys.version}\0{sys.base_prefix}\0{self.folder}"

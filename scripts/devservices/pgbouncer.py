@@ -1,29 +1,18 @@
 """A private PgBouncer before a private PostgreSQL: on loopback, gone with what started it."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from devservices.install import debian, packages
+from bootstrap.data_dir import FOLDER
+from devservices.install import packages
 from devservices.ports import LOOPBACK, listens
 from devservices.postgres import Postgres
 from devservices.server import PrivateServer
 from devservices.unprivileged import unprivileged_commands
 
-PACKAGE = "pgbouncer"
-FETCHED = packages.FOLDER / PACKAGE
-
-
-def _find() -> tuple[Path, dict[str, str]] | None:
-    """The program and the variables that it needs."""
-    if program := shutil.which(PACKAGE, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
-        return Path(program), {}
-    unpacked = FETCHED / "usr/sbin/pgbouncer"
-    if os.access(unpacked, os.X_OK):
-        return unpacked, packages.library_path(FETCHED)
-    return None
+PACKAGES = {"pgbouncer": "pgbouncer"}  # program: Debian package
 
 
 class PgBouncer(PrivateServer):
@@ -45,8 +34,7 @@ class PgBouncer(PrivateServer):
     def launch(self) -> Self:
         """Start without waiting; where no PgBouncer is installed it is fetched first."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        unpack = lambda: debian.unpack([PACKAGE], FETCHED)  # noqa: E731
-        program, variables = packages.find_or_fetch("PgBouncer", _find, [PACKAGE], unpack)
+        found = packages.find_or_fetch_programs(PACKAGES, FOLDER / "pgbouncer")
         url = urlsplit(self._server.url)
         self._write("userlist.txt", f'"{url.username}" "{url.password}"\n')
         settings = {
@@ -63,8 +51,8 @@ class PgBouncer(PrivateServer):
         self._write("pgbouncer.ini", f"{target}[pgbouncer]\n{lines}")
         # It refuses to run as root; an unmapped user is not root.
         prefix = unprivileged_commands()[0][0] if os.geteuid() == 0 else []
-        command = [*prefix, str(program), str(self.folder / "pgbouncer.ini")]
-        self._process = self._run(command, os.environ | variables)
+        command = [*prefix, str(found.paths["pgbouncer"]), str(self.folder / "pgbouncer.ini")]
+        self._process = self._run(command, {**os.environ, **found.environment})
         return self
 
     def answers(self) -> bool:

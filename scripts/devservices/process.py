@@ -30,6 +30,30 @@ def last_line(text: str, *signs: str) -> str:
     return lines[-1][:300]
 
 
+def run_command(
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, without input; OSError, TimeoutExpired.
+
+    What it writes is kept as text, and its exit status is the caller's to check.
+    """
+    return subprocess.run(
+        command,
+        env=env,
+        cwd=cwd,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
 class GuardedProcess:
     """One run of one command, with a guard that ends it when this process ends, whatever way."""
 

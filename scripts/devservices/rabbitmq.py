@@ -3,15 +3,15 @@
 import os
 import secrets
 import socket
-import subprocess
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from devservices.install.rabbitmq import Installation, find_or_fetch
 from devservices.install.rabbitmq_trim import trimmed_home
 from devservices.ports import LOOPBACK, free_port, listens
-from devservices.process import GuardedProcess, ProcessFailed
+from devservices.process import GuardedProcess, ProcessFailed, run_command
 from devservices.server import PrivateServer
 from devservices.waiting import wait_until
 
@@ -35,11 +35,15 @@ class RabbitMQ(PrivateServer):
         installation: Installation | None = None,
         settings: Sequence[str] = (),
     ) -> None:
-        """installation: by default found, or fetched, at first use; settings: of rabbitmq.conf."""
+        """installation: by default found, or fetched, at first use; settings: of rabbitmq.conf.
+
+        Erlang nodes use node_port among themselves, and epmd_port is the port mapper's.
+        """
         super().__init__(folder)
         self._settings = tuple(settings)
-        self._node_port, self._epmd_port = free_port(), free_port()
-        self._installation = installation
+        self.node_port, self.epmd_port = free_port(), free_port()
+        if installation:
+            self.installation = installation
         self._sbin = Path()
         self._epmd: GuardedProcess | None = None
 
@@ -47,11 +51,6 @@ class RabbitMQ(PrivateServer):
     def url(self) -> str:
         """amqp:// URL of the default virtual host as the guest user."""
         return f"amqp://guest:guest@{self.address}//"
-
-    @property
-    def inner_ports(self) -> tuple[int, int]:
-        """The ports between Erlang nodes: the node's own and the port mapper's."""
-        return self._node_port, self._epmd_port
 
     def launch(self) -> Self:
         """Start without waiting; where no RabbitMQ is installed it is fetched first."""
@@ -80,15 +79,8 @@ class RabbitMQ(PrivateServer):
 
     def ctl(self, *arguments: str) -> str:
         """Output of `rabbitmqctl`, such as `ctl("list_queues", "name", "messages")`."""
-        command = [str(self._sbin / "rabbitmqctl"), "-q", *arguments]
-        done = subprocess.run(
-            command,
-            env=self._environment(),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [self._sbin / "rabbitmqctl", "-q", *arguments]
+        done = run_command(command, env=self._environment(), cwd=self.folder)
         if done.returncode:
             complaint = (done.stderr or done.stdout).strip()[-500:]
             raise ProcessFailed(f"rabbitmqctl {arguments[0]}: {complaint}")
@@ -102,18 +94,16 @@ class RabbitMQ(PrivateServer):
         """
         self.ctl("eval", "mnesia:sync_log().")
 
-    @property
+    @cached_property
     def installation(self) -> Installation:
         """Where RabbitMQ's programs are; looked for, or fetched, at the first use."""
-        if self._installation is None:
-            self._installation = find_or_fetch()
-        return self._installation
+        return find_or_fetch()
 
     def _start_epmd(self, environment: dict[str, str]) -> GuardedProcess:
         """Start Erlang's port mapper, so that the node starts no daemon for it."""
-        options = ["-address", LOOPBACK, "-port", str(self._epmd_port)]
+        options = ["-address", LOOPBACK, "-port", str(self.epmd_port)]
         epmd = self._run([self.installation.epmd, *options], environment)
-        wait_until(lambda: listens(self._epmd_port) or not epmd.running, 10, 0.01)
+        wait_until(lambda: listens(self.epmd_port) or not epmd.running, 10, 0.01)
         return epmd
 
     def _prepare_folder(self) -> None:
@@ -128,10 +118,7 @@ class RabbitMQ(PrivateServer):
             cookie.chmod(0o400)
         self._sbin = trimmed_home(self.installation.sbin, self.folder / "program")
         (self.folder / "enabled_plugins").write_text("[].\n")
-        (self.folder / "rabbitmq.conf").write_text("\n".join(self._configuration()) + "\n")
-
-    def _configuration(self) -> list[str]:
-        return [
+        settings = [
             f"listeners.tcp.1 = {self.address}",
             "log.console = false",
             "log.file.level = info",
@@ -139,6 +126,7 @@ class RabbitMQ(PrivateServer):
             "vm_memory_high_watermark.absolute = 1GB",
             *self._settings,
         ]
+        (self.folder / "rabbitmq.conf").write_text("\n".join(settings) + "\n")
 
     def _environment(self) -> dict[str, str]:
         """Ours without what could mislead the node, with its own paths and ports."""
@@ -162,8 +150,8 @@ class RabbitMQ(PrivateServer):
                 "RABBITMQ_NODENAME": "pizza@localhost",
                 "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
                 "RABBITMQ_NODE_PORT": str(self.port),
-                "RABBITMQ_DIST_PORT": str(self._node_port),
-                "ERL_EPMD_PORT": str(self._epmd_port),
+                "RABBITMQ_DIST_PORT": str(self.node_port),
+                "ERL_EPMD_PORT": str(self.epmd_port),
                 "ERL_EPMD_ADDRESS": LOOPBACK,
                 "ERL_CRASH_DUMP_SECONDS": "0",
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ON_LOOPBACK,

@@ -104,7 +104,8 @@ def test_everything_listens_on_loopback_only(servers):
             if state == "0A":  # listening
                 host, port = local.split(":")
                 hosts.setdefault(int(port, 16), set()).add(host)
-    for port in (servers.postgres.port, servers.rabbitmq.port, *servers.rabbitmq.inner_ports):
+    rabbitmq = servers.rabbitmq
+    for port in (servers.postgres.port, rabbitmq.port, rabbitmq.node_port, rabbitmq.epmd_port):
         assert hosts[port] <= loopback
 
 

@@ -13,7 +13,7 @@ from quality.run_tests import needed_programs
 
 @pytest.fixture(autouse=True)
 def an_empty_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr(web_proxies, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(packages, "SYSTEM", tmp_path / "system")
     monkeypatch.setattr(web_proxies, "FETCHED", tmp_path / "fetched")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
@@ -24,26 +24,29 @@ def programs(root: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("#!/bin/sh\n")
         path.chmod(0o755)
-    (root / "usr/lib/apache2/modules").mkdir(parents=True)
+
+
+def find() -> packages.Programs | None:
+    return packages.find_programs(web_proxies.PACKAGES, web_proxies.FETCHED)
 
 
 def test_nothing_is_found_where_one_of_them_is_missing(tmp_path):
     programs(tmp_path / "system")
     (tmp_path / "system/usr/sbin/caddy").unlink()
-    assert web_proxies.find() is None
+    assert find() is None
 
 
 def test_those_of_the_system_go_before_those_that_were_unpacked(tmp_path):
     programs(tmp_path / "fetched")
     library = tmp_path / "fetched/usr/lib/x86_64-linux-gnu"
-    library.mkdir()
-    found = web_proxies.find()
-    assert found.programs["nginx"] == tmp_path / "fetched/usr/sbin/nginx"
+    library.mkdir(parents=True)
+    found = find()
+    assert found.paths["nginx"] == tmp_path / "fetched/usr/sbin/nginx"
     assert found.environment["LD_LIBRARY_PATH"] == str(library)
 
     programs(tmp_path / "system")
-    found = web_proxies.find()
-    assert found.programs["nginx"] == tmp_path / "system/usr/sbin/nginx"
+    found = find()
+    assert found.paths["nginx"] == tmp_path / "system/usr/sbin/nginx"
     assert found.environment == {}
 
 

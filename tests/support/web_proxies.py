@@ -87,13 +87,14 @@ _APACHE_MODULES = ("mpm_event", "authz_core", "filter", "deflate", "proxy", "pro
 def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
     """Run all of them in front of the order service at a port; gives the ports of the sites."""
     found = find_or_fetch()
-    programs = {name: str(path) for name, path in found.programs.items()}
+    programs = {name: str(path) for name, path in found.paths.items()}
+    modules = found.tree / "usr/lib/apache2/modules"
     sites: Sites = {}
     commands = [
         _nginx(programs["nginx"], folder, service, sites),
         _caddy(programs["caddy"], folder, service, sites),
         _haproxy(programs["haproxy"], folder, service, sites),
-        _apache(programs["apache2"], folder, service, sites, found.apache_modules),
+        _apache(programs["apache2"], folder, service, sites, modules),
     ]
     with _running(commands, folder, found.environment, sites):
         yield sites
@@ -111,7 +112,7 @@ def nginx_sites(folder: Path, service: int, locations: Sequence[str]) -> Iterato
         f"server {{ listen 127.0.0.1:{port}; {location.format(service=service)} }}"
         for location, port in sites.items()
     ]
-    command = [str(found.programs["nginx"]), *_nginx_flags(folder, servers)]
+    command = [str(found.paths["nginx"]), *_nginx_flags(folder, servers)]
     with _running([command], folder, found.environment, sites):
         yield list(sites.values())
 

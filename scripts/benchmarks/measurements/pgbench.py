@@ -12,7 +12,7 @@ from psycopg.sql import Literal
 from benchmarks import sample_orders
 from benchmarks.environment import BenchCluster
 from benchmarks.results import MeasurementFailed
-from devservices.postgres import of_debian
+from devservices.install.postgres import of_debian
 from pizza.database.connection import BoundedConnection
 from pizza.database.session_settings import session_settings
 from pizza.orders.orders import place_order

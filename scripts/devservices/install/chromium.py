@@ -5,9 +5,10 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devservices.install import debian, packages
+from bootstrap.data_dir import FOLDER
+from devservices.install import packages
 
-FETCHED = packages.FOLDER / "chromium"
+FETCHED = FOLDER / "chromium"
 PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
 ADVICE = ": set CHROMIUM and CHROMEDRIVER to the programs, or leave out the environment `browser`"
 
@@ -23,8 +24,7 @@ class Chromium:
 
 def find_or_fetch() -> Chromium:
     """The Chromium to use. Raises ProcessFailed, as on Ubuntu, whose package only names a snap."""
-    unpack = lambda: debian.unpack(PACKAGES, FETCHED)  # noqa: E731
-    return packages.find_or_fetch("Chromium", find, PACKAGES, unpack, ADVICE)
+    return packages.find_or_fetch("Chromium", find, PACKAGES, FETCHED, advice=ADVICE)
 
 
 def find() -> Chromium | None:
@@ -34,29 +34,21 @@ def find() -> Chromium | None:
     for browser, driver in (chosen, on_path):
         if browser and driver and os.access(browser, os.X_OK) and os.access(driver, os.X_OK):
             return Chromium(Path(browser), Path(driver))
-    return _find_unpacked(FETCHED)
+    unpacked = FETCHED / "usr/lib/chromium/chromium", FETCHED / "usr/bin/chromedriver"
+    if all(os.access(each, os.X_OK) for each in unpacked):
+        return Chromium(*unpacked, _environment(FETCHED))
+    return None
 
 
-def _find_unpacked(tree: Path) -> Chromium | None:
-    """An unpacked tree, with the variables that make it work."""
-    browser, driver = tree / "usr/lib/chromium/chromium", tree / "usr/bin/chromedriver"
-    if not (os.access(browser, os.X_OK) and os.access(driver, os.X_OK)):
-        return None
+def _environment(tree: Path) -> dict[str, str]:
+    """The variables by which an unpacked tree finds its libraries and fonts."""
     folders = packages.library_folders(tree)
-    libraries = [tree / "usr/lib/chromium", *folders]
-    for folder in folders:
-        libraries += [
-            each for each in folder.iterdir() if each.is_dir() and any(each.glob("*.so*"))
-        ]
+    deeper = (library.parent for folder in folders for library in folder.glob("*/*.so*"))
+    libraries = dict.fromkeys([tree / "usr/lib/chromium", *folders, *deeper])
     environment = {"LD_LIBRARY_PATH": ":".join(map(str, libraries))}
     if not Path("/etc/fonts/fonts.conf").exists():
-        environment |= {"FONTCONFIG_FILE": str(_fonts(tree))}
-    return Chromium(browser, driver, environment)
-
-
-def _fonts(tree: Path) -> Path:
-    """A description of the unpacked fonts, for programs that search below /usr."""
-    description = tree / "fonts.conf"
-    folders = f"<dir>{tree / 'usr/share/fonts'}</dir><cachedir>{tree / 'fontcache'}</cachedir>"
-    description.write_text(f'<?xml version="1.0"?>\n<fontconfig>{folders}</fontconfig>\n')
-    return description
+        fonts = tree / "fonts.conf"
+        folders = f"<dir>{tree / 'usr/share/fonts'}</dir><cachedir>{tree / 'fontcache'}</cachedir>"
+        fonts.write_text(f'<?xml version="1.0"?>\n<fontconfig>{folders}</fontconfig>\n')
+        environment["FONTCONFIG_FILE"] = str(fonts)
+    return environment

