@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,25 @@ class InvalidRequest(DomainError):
 class NotFound(DomainError):
     """Base class: nothing has this number, name or id."""
 
+    sentence: ClassVar[str]
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self.sentence.format(name))
+
 
 class OrderNotFound(NotFound):
     """No order has this number."""
 
-    def __init__(self, number: str) -> None:
-        super().__init__(f"There is no order {number}.")
+    sentence = "There is no order {}."
 
 
 class CapacityReached(DomainError):
     """`limit` orders are received or cooking; retry in `retry_after_seconds`."""
 
-    def __init__(self, limit: int, retry_after_seconds: int = 5) -> None:
+    retry_after_seconds = 5
+
+    def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.retry_after_seconds = retry_after_seconds
         super().__init__(f"The restaurant takes {limit} orders at a time and is full.")
 
 
@@ -68,9 +74,10 @@ class ClientLimitReached(DomainError):
     network: all clients of its network together have them.
     """
 
-    def __init__(self, limit: int, retry_after_seconds: int = 5, *, network: bool = False) -> None:
+    retry_after_seconds = 5
+
+    def __init__(self, limit: int, *, network: bool = False) -> None:
         self.limit = limit
-        self.retry_after_seconds = retry_after_seconds
         here, most = ("this network", "one network") if network else ("here", "one client")
         super().__init__(
             f"From {here} {limit} orders are waiting or cooking already, which is the most that "
@@ -81,29 +88,25 @@ class ClientLimitReached(DomainError):
 class StaffKeyNotFound(NotFound):
     """No staff key has this id."""
 
-    def __init__(self, key_id: str) -> None:
-        super().__init__(f"There is no staff key {key_id!r}.")
+    sentence = "There is no staff key {!r}."
 
 
 class SessionNotFound(NotFound):
     """No session has an id with this prefix, or more than one has."""
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"There is no one session {session_id!r}.")
+    sentence = "There is no one session {!r}."
 
 
 class WebhookNotFound(NotFound):
     """No webhook has this id."""
 
-    def __init__(self, webhook_id: str) -> None:
-        super().__init__(f"There is no webhook {webhook_id!r}.")
+    sentence = "There is no webhook {!r}."
 
 
 class WebhookDeliveryNotFound(NotFound):
     """The webhook has no delivery with this id; it may have been pruned."""
 
-    def __init__(self, delivery_id: str) -> None:
-        super().__init__(f"This webhook has no delivery {delivery_id!r}.")
+    sentence = "This webhook has no delivery {!r}."
 
 
 class WebhookDisabled(DomainError):
@@ -154,17 +157,17 @@ class IllegalTransition(DomainError):
 class KitchenPaused(DomainError):
     """The intake of orders is paused; retry in `retry_after_seconds`."""
 
-    def __init__(self, reason: str | None = None, retry_after_seconds: int = 30) -> None:
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds = 30
+
+    def __init__(self, reason: str | None = None) -> None:
         why = f": {reason}" if reason else ""
         super().__init__(f"The kitchen takes no orders at the moment{why}.")
 
 
 class SoldOut(DomainError):
-    """Items of the order are sold out; `names`: their names on the menu, joined by commas."""
+    """Items of the order are sold out; names: their names on the menu, joined by commas."""
 
     def __init__(self, names: str) -> None:
-        self.names = names
         super().__init__(f"Sold out today: {names}.")
 
 
@@ -186,8 +189,9 @@ class IdempotencyKeyReused(DomainError):
 class IdempotencyConflict(DomainError):
     """A request with this key is still being processed; retry in `retry_after_seconds`."""
 
-    def __init__(self, retry_after_seconds: int = 1) -> None:
-        self.retry_after_seconds = retry_after_seconds
+    retry_after_seconds = 1
+
+    def __init__(self) -> None:
         super().__init__("A request with this Idempotency-Key is being answered right now.")
 
 
@@ -209,8 +213,7 @@ class VersionConflict(DomainError):
 class CustomerNotFound(NotFound):
     """Neither the orders nor the staff's entries have a customer of this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no customer {name!r}.")
+    sentence = "There is no customer {!r}."
 
 
 class CustomerHasOrders(DomainError):
@@ -226,8 +229,7 @@ class CustomerHasOrders(DomainError):
 class DishNotFound(NotFound):
     """The menu has no such dish."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no {name!r} on the menu.")
+    sentence = "There is no {!r} on the menu."
 
 
 class InvalidSpecialities(DomainError):
@@ -236,17 +238,3 @@ class InvalidSpecialities(DomainError):
     def __init__(self, words: Sequence[str], known: Sequence[str]) -> None:
         named = ", ".join(repr(word) for word in words)
         super().__init__(f"--order-types (ORDER_TYPES) knows {', '.join(known)}, not {named}.")
-
-
-class WorkerNameTaken(DomainError):
-    """A running worker has this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"A worker named {name!r} is already at work; choose another name.")
-
-
-class TooManyWorkers(DomainError):
-    """`limit` workers are running, the most that may."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} workers are already at work, and there is room for no more.")

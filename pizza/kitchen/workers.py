@@ -9,7 +9,6 @@ import psycopg
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseError
-from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
 from pizza.kitchen import worker_storage
 from pizza.kitchen.worker_storage import WorkerProfile
 from pizza.taskqueue.errors import RegistrationRefused
@@ -40,9 +39,13 @@ class RestaurantWorkerRegistry(WorkerRegistry):
         deadline = time.monotonic() + _RETRY_S
         while (verdict := self._try_register(conn)) != "registered":
             if time.monotonic() > deadline:
-                full = verdict == "full"
-                no = TooManyWorkers(MAX_WORKERS) if full else WorkerNameTaken(self._name)
-                raise RegistrationRefused(str(no))
+                if verdict == "full":
+                    raise RegistrationRefused(
+                        f"{MAX_WORKERS} workers are already at work, and there is room for no more."
+                    )
+                raise RegistrationRefused(
+                    f"A worker named {self._name!r} is already at work; choose another name."
+                )
             time.sleep(0.1)
         log.info(self._text, extra={"action": "worker_registered"})
 

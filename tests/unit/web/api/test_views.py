@@ -80,10 +80,10 @@ def test_no_answer_lists_more_than_a_hundred_errors(client):
 
 
 def test_a_full_restaurant_is_503_with_retry_after(client, restaurant):
-    restaurant.failure = CapacityReached(50, 7)
+    restaurant.failure = CapacityReached(50)
     response = client.post("/orders", data=BODY)
     assert "50" in problem(response, 503)["detail"]
-    assert response.headers["Retry-After"] == "7"
+    assert response.headers["Retry-After"] == "5"
 
 
 @pytest.mark.parametrize(
