@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from pizza.database.connection import BoundedConnection
-from pizza.observability.printable import printable
 from pizza.operations import dead_letters
 from pizza.taskqueue.dead_letters import management as service
-from pizza.taskqueue.dead_letters.management import BulkResult, StoredDeadLetter
+from pizza.taskqueue.dead_letters.management import BulkResult
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
@@ -20,7 +16,6 @@ from pizza.web.security import authorization
 
 _ADDRESS = "/manage/dead-letters"
 _MAX_SHOWN = 100
-_MAX_JSON = 8000
 _MAX_FAILURES = 20
 # Retrying or dropping all of them may take longer than a read.
 _APPLY_SECONDS = 20.0
@@ -57,32 +52,9 @@ def _page(conn: BoundedConnection, done: BulkResult | None = None, verb: str = "
         "dead_letters.html",
         status=200 if done is None else 409,
         here="manage",
-        letters=list(map(_to_row, letters)),
+        letters=letters,
         total=service.count(conn) if len(letters) == _MAX_SHOWN else len(letters),
         done=done,
         failures=list(done.failures.items())[:_MAX_FAILURES] if done else [],
         done_verb="retried" if verb == "retry" else "deleted",
     )
-
-
-def _to_row(letter: StoredDeadLetter) -> dict[str, Any]:
-    """The fields for the template, with control characters escaped."""
-    texts = {
-        "task": letter.task or "",
-        "queue": letter.queue,
-        "reason": letter.reason,
-        "traceback": letter.traceback or "",
-        "headers": _json(letter.headers) if letter.headers else "",
-        "body": letter.body if isinstance(letter.body, str) else _json(letter.body),
-    }
-    numbers = ("id", "died_at", "attempt", "runs", "priority", "size")
-    return {
-        **{name: getattr(letter, name) for name in numbers},
-        **{name: printable(text) for name, text in texts.items()},
-        "needs": [printable(tag) for tag in letter.needs or []],
-    }
-
-
-def _json(value: object) -> str:
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    return text if len(text) <= _MAX_JSON else f"{text[:_MAX_JSON]}…"

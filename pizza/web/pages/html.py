@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from flask import Response, g, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pizza.domain.roles import MANAGER
+from pizza.observability.printable import printable
 from pizza.web.http.problems import Problem
 from pizza.web.security.authorization import session_cookie
 
@@ -102,6 +104,12 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
 
 
+def _json(value: object, indent: int | None = None, limit: int | None = None) -> str:
+    """JSON for people: without control characters, cut after `limit` characters."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return printable(text if limit is None or len(text) <= limit else f"{text[:limit]}…")
+
+
 _TEMPLATES = Environment(
     loader=PackageLoader("pizza.web"),
     autoescape=True,
@@ -110,5 +118,12 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(
-    moment=_moment, clock=_clock, second=_second, money=_money, seconds=_seconds, slug=_slug
+    moment=_moment,
+    clock=_clock,
+    second=_second,
+    money=_money,
+    seconds=_seconds,
+    slug=_slug,
+    json=_json,
+    printable=printable,
 )

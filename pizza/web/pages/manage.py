@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from flask import Blueprint, Response, request
@@ -26,14 +25,6 @@ from pizza.web.security import authorization
 _ADDRESS = "/manage"
 _MINUTES = 30
 _STATES = ("pending", "sent", "claimed", "scheduled")
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """The number of messages of a queue, by state."""
-
-    name: str
-    counts: tuple[int, ...]
 
 
 def register(pages: Blueprint, dependencies: Dependencies) -> None:
@@ -106,15 +97,15 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
     )
 
 
-def _queues(samples: Iterable[Sample]) -> list[Queue]:
+def _queues(samples: Iterable[Sample]) -> dict[str, list[int]]:
+    """The numbers of messages in the order of _STATES, by queue."""
     counts: dict[str, dict[str, int]] = {}
     for each in samples:
         if each.name == "messages":
             counts.setdefault(each.labels["queue"], {})[each.labels["state"]] = int(each.value)
-    return [
-        Queue(name, tuple(found.get(state, 0) for state in _STATES))
-        for name, found in sorted(counts.items())
-    ]
+    return {
+        name: [found.get(state, 0) for state in _STATES] for name, found in sorted(counts.items())
+    }
 
 
 def _total(samples: Iterable[Sample], name: str) -> float:

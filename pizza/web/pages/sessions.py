@@ -8,11 +8,8 @@ from flask import Blueprint, Response, request
 
 from pizza.auth import sessions as service
 from pizza.auth import storage
-from pizza.auth.sessions import SHORT_ID
-from pizza.auth.storage import StaffSession
 from pizza.database.connection import Connection
 from pizza.domain.errors import SessionNotFound
-from pizza.observability.printable import printable
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
@@ -29,9 +26,12 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     def sessions() -> Response:
         with dependencies.connection() as conn:
             found = storage.list_sessions(conn)
-        own = authorization.current_principal().session
         return html.render_page(
-            "sessions.html", here="manage", sessions=[_to_row(each, own) for each in found]
+            "sessions.html",
+            here="manage",
+            sessions=found,
+            own=authorization.current_principal().session,
+            shortened=service.SHORT_ID,
         )
 
     @pages.post(_ADDRESS)
@@ -50,16 +50,3 @@ def _end(conn: Connection, id: str) -> None:
         raise Problem(400, "A session is ended by its id, all of them by *.")
     with suppress(SessionNotFound):  # it may have ended meanwhile
         service.end_session(conn, id, actor=authorization.current_actor())
-
-
-def _to_row(session: StaffSession, own: str | None) -> dict[str, object]:
-    return {
-        "id": session.id[:SHORT_ID],
-        "key": printable(session.key),
-        "created_at": session.created_at,
-        "last_used_at": session.last_used_at,
-        "expires_at": session.expires_at,
-        "client": session.client,
-        "agent": printable(session.user_agent),
-        "own": session.id == own,
-    }
