@@ -81,10 +81,12 @@ class ChaosCluster(ProcessGroup):
         self.recovered.append(datetime.now(UTC))
 
     @contextmanager
-    def extra_processes(self, commands: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    def extra_processes(
+        self, commands: Mapping[str, Sequence[str]], **extra_env: str
+    ) -> Iterator[list[str]]:
         """Additional processes by name, for the time of the block; gives their names."""
         for name, command in commands.items():
-            self.start_process(name, command)
+            self.start_process(name, command, **extra_env)
         try:
             yield list(commands)
         finally:

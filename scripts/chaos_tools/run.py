@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-import kombu
-
 from benchmarks.environment import empty_broker, fresh_database
 from chaos_tools.checks import queries, resources
 from chaos_tools.checks.results import (
@@ -101,12 +99,12 @@ def chaos_cluster(
     with fresh_database(servers, name) as url:
         queue = subscriber_queue(SUBSCRIBER)
         empty_broker(servers.rabbitmq.address, [queue.name, DEAD_LETTER_QUEUE])
-        with kombu.Connection(servers.rabbitmq.url) as link:
-            queue(link.channel()).declare()  # nothing is lost before the subscriber starts
         cluster = ChaosCluster(servers, url, folder, report, use_proxy=scenario.use_proxy)
-        if scenario.start_late:
-            servers.stop()
         try:
+            with cluster.broker_channel() as channel:
+                queue(channel).declare()  # nothing is lost before the subscriber starts
+            if scenario.start_late:
+                servers.stop()
             yield cluster
         finally:
             cluster.recover()

@@ -20,9 +20,9 @@ from chaos_tools.checks.results import check_times, fill_report
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.report import Latency, Report
 from chaos_tools.scenario import Scenario
-from chaos_tools.scenarios import neighbours
+from chaos_tools.scenarios import messages
 from chaos_tools.scenarios.kill_points import leader_session
-from chaos_tools.scenarios.neighbours import ExternalMessage
+from chaos_tools.scenarios.messages import ExternalMessage
 from chaos_tools.workload import sample_tasks
 from chaos_tools.workload.external_messages import ANOMALIES, customer_of, order
 from devservices import Servers
@@ -203,9 +203,12 @@ def test_a_foreign_message_is_lost_unless_it_is_an_order_or_a_dead_letter_with_a
             "values ('ORD_20261125_001', 'Order', 'Order', 'takeout', 9.5)"
         )
     letters = [(order("Dead"), "quantity is 0"), (order("Mute"), "")]
-    monkeypatch.setattr(neighbours, "dead_letters", lambda _: letters)
-    external = [ExternalMessage(name, "q", "order") for name in ("Order", "Dead", "Mute", "Gone")]
-    assert [each.customer for each in neighbours.lost(cluster, external)] == ["Mute", "Gone"]
+    monkeypatch.setattr(messages, "dead_letters", lambda _: letters)
+    external = [
+        ExternalMessage(name, "q", "order", amqp.Message())
+        for name in ("Order", "Dead", "Mute", "Gone")
+    ]
+    assert [each.customer for each in messages.lost(cluster, external)] == ["Mute", "Gone"]
 
 
 def test_a_latency_reads_as_a_sentence() -> None:

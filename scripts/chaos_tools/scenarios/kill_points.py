@@ -1,15 +1,21 @@
-"""Kills at the worst moment: the moment is prolonged, observed, and only then the kill follows."""
+"""Kills at the worst moment, which is prolonged and observed first; a leader without a broker."""
 
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from random import Random
 
 from chaos_tools import process_specs
 from chaos_tools.checks import queries, resources
 from chaos_tools.cluster import ChaosCluster
-from chaos_tools.scenario import RESTART_SECONDS, injection_count, repetitions, scenario
+from chaos_tools.scenario import (
+    RECOVERY_SECONDS,
+    RESTART_SECONDS,
+    injection_count,
+    repetitions,
+    scenario,
+)
 from devservices import Proxy, free_port, wait_until
 from devservices.reaper import send_signal
 from supervisor.api_client import ApiClient
@@ -20,6 +26,8 @@ SHARE = 0.9  # of the injections has to hit its moment, or the scenario is void
 TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.01
 PAUSE_SECONDS = 1.0
+ADDRESS_SECONDS = 10.0  # a leader without a broker is followed by another
+ALONE_SECONDS = 1.5
 
 _LEADER = """
 select a.client_port, a.pid from leader l join pg_stat_activity a using (pid)
@@ -58,22 +66,20 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
 def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """A proxy holds back what a cook sends to the broker; then the cook is killed."""
     kills = injection_count(KILLS, seconds)
-    names = [f"victim_{number}" for number in range(1, min(VICTIMS, kills) + 1)]
-    proxies = {name: Proxy(cluster.servers.rabbitmq.address) for name in names}
-    for name, proxy in proxies.items():
-        cluster.start_process(name, process_specs.cook(name), RABBITMQ=proxy.address)
-    try:
+    victims: list[tuple[str, Proxy]] = []
+    with ExitStack() as stack:
+        for number in range(1, min(VICTIMS, kills) + 1):
+            name, proxy = f"victim_{number}", Proxy(cluster.servers.rabbitmq.address)
+            victims.append((name, stack.enter_context(closing(proxy))))
+            cook = {name: process_specs.cook(name)}
+            stack.enter_context(cluster.extra_processes(cook, RABBITMQ=proxy.address))
         for turn in range(kills):
-            name = names[turn % len(names)]
-            committed = wait_for_commit(cluster, name, proxies[name])
+            name, proxy = victims[turn % len(victims)]
+            committed = wait_for_commit(cluster, name, proxy)
             if committed:
                 cluster.kill(name)
-                proxies[name].recover()  # what it held back is lost
+                proxy.recover()  # what it held back is lost
             cluster.report.record_attempt(committed)
-    finally:
-        for name, proxy in proxies.items():
-            cluster.stop_process(name)
-            proxy.close()
     require_hits(cluster)
 
 
@@ -91,6 +97,30 @@ def relay_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
             cluster.kill(found[0])
         cluster.report.record_attempt(found is not None)
     require_hits(cluster)
+
+
+@scenario(
+    "the process that publishes was started with a wrong address of RabbitMQ",
+    recovery=ADDRESS_SECONDS + RECOVERY_SECONDS,
+)
+def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None:
+    """Another process leads soon, and events are published as before."""
+    stray, wrong = "stray", f"127.0.0.1:{free_port()}"
+    service = process_specs.small_order_service(free_port())
+    with cluster.extra_processes({stray: service}, RABBITMQ=wrong):
+        wait_until(lambda: cluster.log_count("service_started", stray), TIMEOUT_SECONDS)
+        with cluster.probe() as probe:
+            make_leader(cluster, stray)
+            probe.arrives(2 * ADDRESS_SECONDS)
+            time.sleep(seconds / 2)
+            cluster.report.record_latency(
+                "an event published, the leader being without a broker",
+                max(probe.latencies()),
+                ADDRESS_SECONDS,
+            )
+        leader = wait_for_leader(cluster)
+        if leader is None or leader[0] == stray:
+            cluster.report.fail(f"in the end {leader[0] if leader else 'no process'} leads")
 
 
 def wait_for_commit(cluster: ChaosCluster, name: str, proxy: Proxy) -> bool:
@@ -147,6 +177,26 @@ def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:
     """
     rows = cluster.rows(_LEADER)
     return (rows[0][0], rows[0][1]) if rows else None
+
+
+def make_leader(cluster: ChaosCluster, name: str) -> None:
+    """End the leader's session while all other processes are frozen, so that `name` leads.
+
+    A process that does not want to lead has ALONE_SECONDS for that.
+    """
+    session = leader_session(cluster)
+    cluster.report.record_attempt(session is not None)
+    for managed in cluster.processes:
+        if managed != name:
+            cluster.freeze(managed)
+    try:
+        if session is not None:
+            cluster.rows("select pg_terminate_backend(%(pid)s)", pid=session[1])
+        wait_until(lambda: leader_session(cluster) not in (None, session), ALONE_SECONDS)
+    finally:
+        for managed in cluster.processes:
+            if managed != name:
+                cluster.thaw(managed)
 
 
 def require_hits(cluster: ChaosCluster) -> None:

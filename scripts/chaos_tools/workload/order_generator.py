@@ -31,6 +31,11 @@ class Response:
     timed_out: bool = False
 
 
+def new_key(random: Random) -> str:
+    """An Idempotency-Key, the same ones for the same seed."""
+    return str(UUID(int=random.getrandbits(128), version=4))
+
+
 class OrderGenerator:
     """Sends orders at a rate; `accepted` has the numbers of those that were answered with 201.
 
@@ -79,7 +84,7 @@ class OrderGenerator:
     def place_order_at(self, port: int) -> str:
         """Place one order at another order service, which has to take it: its number."""
         client = ApiClient(port)
-        number = str(client.post("/orders", self._meal(self._new_key()))["order_number"])
+        number = str(client.post("/orders", self._meal(new_key(self._random)))["order_number"])
         self.accepted.append(number)
         return number
 
@@ -91,11 +96,8 @@ class OrderGenerator:
                 self._place(pool.submit)
 
     def _place(self, submit: Callable[..., Future[None]]) -> Future[None]:
-        key = self._new_key()
+        key = new_key(self._random)
         return submit(self._order, key, self._meal(key))
-
-    def _new_key(self) -> str:
-        return str(UUID(int=self._random.getrandbits(128), version=4))
 
     def _meal(self, key: str) -> dict[str, Any]:
         """An order of a customer with only this one: a second one would be a double."""
