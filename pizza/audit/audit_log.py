@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from pizza.audit import storage
 from pizza.audit.storage import AuditEntry
@@ -57,8 +58,18 @@ def record_change(
     """Add an entry, in the caller's transaction. before, after: fields that JSON can hold, and
     decimals and times.
     """
-    facts = {"before": _as_json(before), "after": _as_json(after)}
-    storage.insert_entry(conn, actor, action, kind=subject.kind, id=subject.id, **facts)
+    storage.insert_entry(
+        conn,
+        actor=actor.name,
+        key_id=actor.key_id,
+        role=actor.role,
+        source=actor.source,
+        action=action,
+        kind=subject.kind,
+        id=subject.id,
+        before=_as_json(before),
+        after=_as_json(after),
+    )
 
 
 def record_read(conn: Connection, actor: Actor, action: str, subject: Subject) -> bool:
@@ -105,8 +116,10 @@ def list_entries(
     return storage.list_entries(conn, **given, since=since, before=before, limit=limit)
 
 
-def _as_json(details: Details | None) -> Details | None:
-    return None if details is None else {name: _value(each) for name, each in details.items()}
+def _as_json(details: Details | None) -> Jsonb | None:
+    if details is None:
+        return None
+    return Jsonb({name: _value(each) for name, each in details.items()})
 
 
 def _value(value: Any) -> Any:

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.database.rows import fetch_all
-from pizza.domain.actor import Actor
 
 _SQL = Queries("restaurant/audit")
-
-Details = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +29,12 @@ class AuditEntry:
     object_kind: str
     object_id: str
     source: str
-    before: Details | None
-    after: Details | None
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
 
 
-def insert_entry(
-    conn: Connection,
-    actor: Actor,
-    action: str,
-    *,
-    kind: str,
-    id: str,
-    before: Details | None,
-    after: Details | None,
-) -> None:
-    """Add a row, in the caller's transaction."""
-    values = {
-        "actor": actor.name,
-        "key_id": actor.key_id,
-        "role": actor.role,
-        "source": actor.source,
-        "action": action,
-        "kind": kind,
-        "id": id,
-        "before": None if before is None else Jsonb(before),
-        "after": None if after is None else Jsonb(after),
-    }
+def insert_entry(conn: Connection, **values: object) -> None:
+    """Add a row, in the caller's transaction. values: the parameters of the query."""
     conn.execute(_SQL.insert_entry, values)
 
 
