@@ -26,10 +26,6 @@ class Connections(Protocol):
         """Lend a connection. Raises DatabaseUnavailable within about `timeout` seconds."""
 
 
-def _unknown() -> str:
-    return "unknown"
-
-
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """The database, the state of the relay, and the recorder of reads of personal data.
@@ -38,7 +34,7 @@ class Dependencies:
     """
 
     pool: Connections
-    relay_state: Callable[[], str] = _unknown
+    relay_state: Callable[[], str] = lambda: "unknown"
     authentication: Flag = field(default_factory=Event)
     read_audit: ReadAudit = field(default_factory=ReadAudit)
 

@@ -14,7 +14,7 @@ from pizza.web.http.responses import json_response
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import VipRequest, parse_request
 from pizza.web.schemas.responses import CustomerResponse
-from pizza.web.security import authorization
+from pizza.web.security.authorization import current_actor
 
 TAG = Tag(name="customers", description="Profiles and VIP status")
 
@@ -48,6 +48,5 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def set_vip(name: str) -> Response:
         form = parse_request(VipRequest)
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            found = profiles.set_vip(conn, name, form.vip, by=form.by, actor=actor)
+            found = profiles.set_vip(conn, name, form.vip, by=form.by, actor=current_actor())
         return json_response(documents.customer(found))

@@ -17,7 +17,7 @@ from pizza.web.pages import html
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import ByRequest, ReasonRequest, parse_request
 from pizza.web.schemas.responses import BoardOrderResponse, KitchenResponse
-from pizza.web.security import authorization
+from pizza.web.security.authorization import current_actor
 from pizza.web.security.read_audit import BOARD_SECONDS
 
 TAG = Tag(name="kitchen", description="Whether the kitchen takes orders")
@@ -70,9 +70,9 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def pause_kitchen() -> Response:
         form = parse_request(ReasonRequest, optional=True)
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
             return _answer(
-                conn, control.pause_kitchen(conn, reason=form.reason, by=form.by, actor=actor)
+                conn,
+                control.pause_kitchen(conn, reason=form.reason, by=form.by, actor=current_actor()),
             )
 
     @app.post(
@@ -85,8 +85,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def resume_kitchen() -> Response:
         form = parse_request(ByRequest, optional=True)
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            return _answer(conn, control.resume_kitchen(conn, by=form.by, actor=actor))
+            return _answer(conn, control.resume_kitchen(conn, by=form.by, actor=current_actor()))
 
 
 def _answer(conn: Connection, state: control.KitchenState) -> Response:

@@ -14,7 +14,7 @@ from pizza.web.http.responses import json_response, list_response, no_content
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import DishRequest, parse_request
 from pizza.web.schemas.responses import DishResponse
-from pizza.web.security import authorization
+from pizza.web.security.authorization import current_actor
 
 TAG = Tag(name="menu", description="Dishes")
 
@@ -24,8 +24,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 
     def set_sold_out(name: str, sold_out: bool) -> Response:
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            dish = dishes.set_sold_out(conn, name, sold_out, actor=actor)
+            dish = dishes.set_sold_out(conn, name, sold_out, actor=current_actor())
         return json_response(documents.dish(dish))
 
     @app.get(
@@ -49,8 +48,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def add_dish() -> Response:
         form = parse_request(DishRequest)
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            dish = dishes.add_dish(conn, form.name, form.tag, form.price, actor=actor)
+            dish = dishes.add_dish(conn, form.name, form.tag, form.price, actor=current_actor())
         return json_response(documents.dish(dish))
 
     @by_name(
@@ -63,7 +61,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def remove_dish(name: str) -> Response:
         with dependencies.connection() as conn:
-            dishes.remove_dish(conn, name, actor=authorization.current_actor())
+            dishes.remove_dish(conn, name, actor=current_actor())
         return no_content()
 
     @by_name(

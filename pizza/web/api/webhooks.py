@@ -21,7 +21,7 @@ from pizza.web.schemas.responses import (
     WebhookResponse,
     WebhookSecretResponse,
 )
-from pizza.web.security import authorization
+from pizza.web.security.authorization import current_actor
 from pizza.webhooks import webhooks as service
 from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
@@ -88,9 +88,8 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         form = parse_request(WebhookRequest)
         service.validate_patch(policy, WebhookPatch(form.url, form.types, form.description))
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
             found, secret = service.add_webhook(
-                conn, form.url, form.types, form.description, actor=actor
+                conn, form.url, form.types, form.description, actor=current_actor()
             )
         response = json_response(documents.webhook(found, secret), 201)
         response.headers["Location"] = f"{request.script_root}/webhooks/{found.id}"
@@ -119,8 +118,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         change = WebhookPatch(form.url, form.types, form.description, form.enabled)
         service.validate_patch(policy, change)
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            found = service.change_webhook(conn, path.id, change, actor=actor)
+            found = service.change_webhook(conn, path.id, change, actor=current_actor())
         return json_response(documents.webhook(found))
 
     @app.delete(
@@ -131,7 +129,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
     )
     def remove_webhook(path: WebhookPath) -> Response:
         with dependencies.connection() as conn:
-            service.remove_webhook(conn, path.id, actor=authorization.current_actor())
+            service.remove_webhook(conn, path.id, actor=current_actor())
         return no_content()
 
     @app.post(
@@ -142,8 +140,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
     )
     def rotate_webhook(path: WebhookPath) -> Response:
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            found, secret = service.rotate_secret(conn, path.id, actor=actor)
+            found, secret = service.rotate_secret(conn, path.id, actor=current_actor())
         return json_response(documents.webhook(found, secret))
 
 
@@ -158,8 +155,7 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def test_webhook(path: WebhookPath) -> Response:
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            found = service.test_webhook(conn, path.id, actor=actor)
+            found = service.test_webhook(conn, path.id, actor=current_actor())
         return json_response(documents.delivery(found), 202)
 
     @app.get(
@@ -189,6 +185,5 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def retry_delivery(path: DeliveryPath) -> Response:
         with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            found = service.retry_delivery(conn, path.id, path.delivery, actor=actor)
+            found = service.retry_delivery(conn, path.id, path.delivery, actor=current_actor())
         return json_response(documents.delivery(found), 202)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
@@ -48,15 +49,7 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
                     "login.html", status=403, next_url=next_url, error=_WRONG_KEY
                 )
         response = html.redirect_to(next_url)
-        response.set_cookie(
-            authorization.cookie_name(request.environ),
-            cookie,
-            httponly=True,
-            samesite="Strict",
-            max_age=int(sessions.MAX_AGE.total_seconds()),
-            path=request.script_root or "/",
-            secure=authorization.is_https(request.environ),
-        )
+        response.set_cookie(value=cookie, max_age=sessions.MAX_AGE, **_cookie())
         return response
 
     @pages.post("/logout")
@@ -65,14 +58,19 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
         if cookie is not None:
             authenticator.log_out(cookie, source=address_of(request.environ))
         response = html.redirect_to("/")
-        response.delete_cookie(
-            authorization.cookie_name(request.environ),
-            httponly=True,
-            samesite="Strict",
-            path=request.script_root or "/",
-            secure=authorization.is_https(request.environ),
-        )
+        response.delete_cookie(**_cookie())
         return response
+
+
+def _cookie() -> dict[str, Any]:
+    """The session's cookie without its value, for the address of the current request."""
+    return {
+        "key": authorization.cookie_name(request.environ),
+        "httponly": True,
+        "samesite": "Strict",
+        "path": request.script_root or "/",
+        "secure": authorization.is_https(request.environ),
+    }
 
 
 def login_url(next_url: str) -> str:

@@ -8,7 +8,6 @@ from flask import Blueprint, Response, request
 
 from pizza.auth import sessions as service
 from pizza.auth import storage
-from pizza.database.connection import Connection
 from pizza.domain.errors import SessionNotFound
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
@@ -37,16 +36,13 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     @pages.post(_ADDRESS)
     def sessions_form() -> Response:
         id = read_form(request.environ).get("id", "")
-        with dependencies.connection() as conn:
+        actor = authorization.current_actor()
+        # The session may have ended meanwhile.
+        with dependencies.connection() as conn, suppress(SessionNotFound):
             if id == "*":
-                service.end_all_sessions(conn, actor=authorization.current_actor())
+                service.end_all_sessions(conn, actor=actor)
+            elif id.isascii() and id.isalnum():
+                service.end_session(conn, id, actor=actor)
             else:
-                _end(conn, id)
+                raise Problem(400, "A session is ended by its id, all of them by *.")
         return html.redirect_to(_ADDRESS)
-
-
-def _end(conn: Connection, id: str) -> None:
-    if not (id.isascii() and id.isalnum()):
-        raise Problem(400, "A session is ended by its id, all of them by *.")
-    with suppress(SessionNotFound):  # it may have ended meanwhile
-        service.end_session(conn, id, actor=authorization.current_actor())

@@ -15,6 +15,7 @@ from pizza.domain.status import (
     COOKING,
     CUSTOMER,
     DELIVERED,
+    ENDED,
     OUT_FOR_DELIVERY,
     READY,
     RECEIVED,
@@ -28,7 +29,6 @@ from pizza.web.schemas.serializers import TRACK
 from pizza.web.security.credentials import Credentials
 
 NO_ORDER = "There is no order with this token."
-_ENDED = (DELIVERED, CANCELLED)
 _HEADLINES = {
     RECEIVED: "We have your order",
     COOKING: "Your order is being cooked",
@@ -69,14 +69,6 @@ class Step:
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
-    """One change of an order as a sentence for its customer."""
-
-    at: datetime
-    text: str
-
-
 def register(pages: Blueprint, dependencies: Dependencies, credentials: Credentials) -> None:
     """Add the form of the page to `pages`; the page itself is at the path of the API operation."""
 
@@ -112,7 +104,7 @@ def tracking_page(order: Order, history: Sequence[StatusChange], token: str) -> 
         timeline=timeline(order, history),
         due=order.estimated_completion if order.status in (RECEIVED, COOKING) else None,
         may_cancel=CANCELLED in allowed(order.status, order.order_type, CUSTOMER),
-        ended=order.status in _ENDED,
+        ended=order.status in ENDED,
     )
 
 
@@ -155,12 +147,13 @@ def progress(order: Order, history: Sequence[StatusChange]) -> list[Step]:
     return found
 
 
-def timeline(order: Order, history: Sequence[StatusChange]) -> list[TimelineEntry]:
-    """Every change as a sentence for the customer, newest first."""
-    before, found = "", []
-    for change in history:
-        found.append(TimelineEntry(change.timestamp, _describe(order, change, before)))
-        before = change.status
+def timeline(order: Order, history: Sequence[StatusChange]) -> list[tuple[datetime, str]]:
+    """The time of every change and a sentence for the customer, newest first."""
+    former = ("", *(change.status for change in history))
+    found = [
+        (change.timestamp, _describe(order, change, before))
+        for change, before in zip(history, former, strict=False)
+    ]
     return found[::-1]
 
 

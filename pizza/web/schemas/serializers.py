@@ -42,7 +42,7 @@ def status(order: OrderStatus, *, include_private: bool = True) -> str:
     """
     cook = order.processed_by if include_private or order.processed_by is None else KITCHEN
     more = (
-        f',"priority":{order.priority},"rush":{_bool(order.rush)},'
+        f',"priority":{order.priority},"rush":{json.dumps(order.rush)},'
         f'"total_amount":{_money(order.total_amount)}'
     )
     return (
@@ -105,10 +105,6 @@ def _to_json(value: object) -> str:
 
 def _lines(objects: Iterable[str]) -> str:
     return "[" + ",\n ".join(objects) + "]\n"
-
-
-def _bool(value: bool) -> str:
-    return "true" if value else "false"
 
 
 def _text_or_null(text: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pizza.changes.cursor import Cursor
 from pizza.changes.storage import Change
 from pizza.domain.actor_display import role_of
-from pizza.web.schemas import serializers
+from pizza.web.schemas import documents, serializers
 
 CONTENT_TYPE = "text/event-stream"
 HEADERS = {
@@ -19,6 +19,11 @@ HEADERS = {
 RETRY = b"retry: 2000\n\n"
 PING = b": ping\n\n"
 
+_UPDATE = documents.DocumentType(
+    Change,
+    {"number": "order_number", "status": "new_status", "changed_at": "timestamp"},
+    hidden=["position", "previous_position"],
+)
 # For the customer and staff alone.
 _PRIVATE = ("priority", "customer_name", "notes")
 
@@ -28,21 +33,7 @@ def update(change: Change, *, include_private: bool = True) -> dict[str, object]
 
     include_private: with customer, notes and priority; without it `changed_by` is a role.
     """
-    document: dict[str, object] = {
-        "order_number": change.number,
-        "old_status": change.old_status,
-        "new_status": change.status,
-        "changed_by": change.changed_by,
-        "timestamp": change.changed_at,
-        "estimated_completion": change.estimated_completion,
-        "event_id": str(change.event_id),
-        "sequence": change.sequence,
-        "order_type": change.order_type,
-        "priority": change.priority,
-        "stage": change.stage,
-        "customer_name": change.customer_name,
-        "notes": change.notes,
-    }
+    document = _UPDATE(change)
     if include_private:
         return document
     known = {k: v for k, v in document.items() if k not in _PRIVATE}
