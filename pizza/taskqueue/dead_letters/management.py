@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import namedtuple_row, scalar_row
+from psycopg.rows import namedtuple_row
 
 from pizza.database.connection import translate_errors
 from pizza.database.errors import DatabaseTransientError
@@ -84,8 +84,7 @@ def list_pages(conn: psycopg.Connection[Any], limit: int) -> Iterator[list[Store
             "limit": min(limit, _PAGE_SIZE),
             "preview": PREVIEW_BYTES,
         }
-        with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows: list[Any] = cursor.execute(_SQL.list_page, page).fetchall()
+        rows = _fetch(conn, _SQL.list_page, page)
         if rows:
             yield list(map(_from_row, rows))
         if len(rows) < _PAGE_SIZE:
@@ -99,14 +98,13 @@ def find(conn: psycopg.Connection[Any], id: str) -> StoredDeadLetter | None:
     identity = _uuid(id)
     if identity is None:
         return None
-    with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
-        row = cursor.execute(_SQL.find_by_id, {"id": identity}).fetchone()
-    return _from_row(row) if row is not None else None
+    rows = _fetch(conn, _SQL.find_by_id, {"id": identity})
+    return _from_row(rows[0]) if rows else None
 
 
 def count(conn: psycopg.Connection[Any]) -> int:
     """The number of dead letters. Raises DatabaseUnavailable."""
-    return int(_fetch_value(conn, _SQL.count_all))
+    return int(_fetch(conn, _SQL.count_all)[0][0])
 
 
 def retry(conn: psycopg.Connection[Any], id: str) -> BulkResult:
@@ -146,11 +144,10 @@ def _apply_to_one(conn: psycopg.Connection[Any], query: str, id: str) -> BulkRes
 def _apply_to_all(conn: psycopg.Connection[Any], query: str) -> BulkResult:
     number: int = 0
     failures: dict[str, str] = {}
-    after, until = _START, _fetch_value(conn, "select clock_timestamp()")
+    after, until = _START, _fetch(conn, "select clock_timestamp()")[0][0]
     while True:
         page = {"died_at": after[0], "id": after[1], "until": until, "limit": _BATCH_SIZE}
-        with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows: list[Any] = cursor.execute(_SQL.list_ids, page).fetchall()
+        rows = _fetch(conn, _SQL.list_ids, page)
         result = _apply_to_batch(conn, query, [row.id for row in rows])
         number += result.count
         failures |= result.failures
@@ -165,7 +162,7 @@ def _apply_to_batch(conn: psycopg.Connection[Any], query: str, ids: Sequence[UUI
         return BulkResult(0, {})
     try:
         with conn.transaction():
-            return BulkResult(int(_fetch_value(conn, query, {"ids": list(ids)})), {})
+            return BulkResult(int(_fetch(conn, query, {"ids": list(ids)})[0][0]), {})
     except (psycopg.Error, DatabaseTransientError) as error:
         reason = _rejection_reason(conn, error)
     if len(ids) > 1:
@@ -192,28 +189,20 @@ def _rejection_reason(conn: psycopg.Connection[Any], error: Exception) -> str:
     return str(cause).splitlines()[0]
 
 
-def _fetch_value(conn: psycopg.Connection[Any], query: str, values: Any = None) -> Any:
-    with translate_errors(), conn.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(query, values).fetchone()
+def _fetch(conn: psycopg.Connection[Any], query: str, values: Any = None) -> list[Any]:
+    with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(query, values).fetchall()
 
 
 def _from_row(row: Any) -> StoredDeadLetter:
     at = row.died_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return StoredDeadLetter(
-        id=str(row.id),
-        reason=row.reason,
-        task=row.task,
-        queue=row.queue,
-        died_at=at,
-        attempt=row.attempts,
-        runs=row.runs,
-        priority=row.priority,
-        needs=row.needs,
-        body=_preview(bytes(row.body), row.size),
-        size=row.size,
-        headers=row.headers or {},
-        traceback=row.traceback,
-    )
+    converted = {
+        "id": str(row.id),
+        "died_at": at,
+        "body": _preview(bytes(row.body), row.size),
+        "headers": row.headers or {},
+    }
+    return StoredDeadLetter(**row._asdict() | converted)
 
 
 def _uuid(id: str) -> UUID | None:

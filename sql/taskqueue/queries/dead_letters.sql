@@ -2,7 +2,7 @@
 -- A page, oldest first, with long values cut off. (Other programs wrote some of the rows.)
 select id, left(task, 200) as task, left(queue, 255) as queue, priority, needs, headers,
        substring(body for %(preview)s) as body, octet_length(body) as size, left(reason, 1000) as reason,
-       right(traceback, 20000) as traceback, attempts, runs, created_at, died_at
+       right(traceback, 20000) as traceback, attempts as attempt, runs, died_at
 from dead_message
 where (died_at, id) > (%(died_at)s, %(id)s)
 order by died_at, id
@@ -11,7 +11,7 @@ limit %(limit)s
 -- find_by_id --
 -- One with its whole body.
 select id, task, queue, priority, needs, headers, body, octet_length(body) as size, reason, traceback,
-       attempts, runs, created_at, died_at
+       attempts as attempt, runs, died_at
 from dead_message where id = %(id)s
 
 -- list_ids --
