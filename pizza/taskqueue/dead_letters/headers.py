@@ -117,7 +117,7 @@ def error_headers(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:
 
 
 def json_safe_headers(headers: dict[str, Any]) -> dict[str, Any]:
-    """The headers that JSON can hold (no bytes, decimals or times).
+    """The headers of a Delivery that JSON can hold (no bytes, decimals or times).
 
     Headers that would make the dead letter too large for RabbitMQ are left out.
     """
@@ -131,18 +131,12 @@ def json_safe_headers(headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json_safe(value: Any) -> Any:
-    if isinstance(value, str):
-        return sanitize_text(value)
     if isinstance(value, float) and abs(value) >= 2**63:
         return str(value)  # jsonb would make it an integer, too large for an AMQP table
     if isinstance(value, list):
         return [_json_safe(each) for each in value if _is_json_safe(each)]
     if isinstance(value, dict):
-        return {
-            sanitize_text(key): _json_safe(each)
-            for key, each in value.items()
-            if _is_json_safe(each)
-        }
+        return {key: _json_safe(each) for key, each in value.items() if _is_json_safe(each)}
     return value
 
 
