@@ -7,15 +7,25 @@ After a job, the database names the queue with the best message, and the worker 
 that queue. The claim of any other delivery checks that no better message waits in another queue.
 So messages are processed by priority, then age, across all queues, with one request to the broker
 for each job.
+
+A queue cannot be searched, so a worker with tags gets its messages from the database instead
+(`find_match`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pizza.database.connection import translate_errors
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
+from pizza.taskqueue.db_session import ReconnectingConnection
+from pizza.taskqueue.errors import Released
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.worker.outcome import Outcome, Result
+
+_FIND_MATCH = Queries("taskqueue/messages").find_match
 
 # After so many redirects to another queue in a row, the worker processes what it has.
 _MAX_REDIRECTS = 3
@@ -87,3 +97,22 @@ class Fetcher:
             self.broker.ack(delivery.delivery_tag)
         self._next_queue = result.next_queue
         self._redirects = self._redirects + 1 if result.outcome is Outcome.PREEMPTED else 0
+
+
+def find_match(
+    db: ReconnectingConnection, queues: Sequence[str], worker_tags: Sequence[str]
+) -> Delivery | None:
+    """The best message in `queues` that a worker with these tags may process.
+
+    None if no message matches, if PostgreSQL is unavailable, or if the worker has to stop.
+    """
+    try:
+        with translate_errors():
+            values = {"queues": list(queues), "skills": list(worker_tags)}
+            row = db.connection().execute(_FIND_MATCH, values).fetchone()
+    except DatabaseUnavailable as error:
+        db.invalidate(error)
+        return None
+    except Released:
+        return None
+    return Delivery.from_row(row) if row is not None else None

@@ -26,7 +26,7 @@ from pizza.taskqueue.retry import Backoff
 from pizza.taskqueue.worker.context import WorkerContext, WorkerOptions
 from pizza.taskqueue.worker.executor import Executor
 from pizza.taskqueue.worker.failures import FailureCounter
-from pizza.taskqueue.worker.fetcher import Fetcher
+from pizza.taskqueue.worker.fetcher import Fetcher, find_match
 from pizza.taskqueue.worker.outcome import Outcome, Result
 from pizza.taskqueue.worker.session import (
     Session,
@@ -34,7 +34,6 @@ from pizza.taskqueue.worker.session import (
     lock_job_key,
     new_worker_id,
 )
-from pizza.taskqueue.worker.tags import find_match
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +168,7 @@ class Worker:
             self._stop.set()
 
     def _serve_tagged(self, tags: list[str]) -> None:
-        """Process the messages that the database finds for the tags; a queue cannot be searched.
+        """Process the messages that the database finds for the tags.
 
         The deliveries of these messages stay in their queues; workers drop them as duplicates.
         """
