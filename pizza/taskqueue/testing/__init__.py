@@ -25,8 +25,7 @@ from pizza.taskqueue.middleware import Middleware
 from pizza.taskqueue.task import Task
 from pizza.taskqueue.testing.fake_connection import FakeConnection, QueryResults, Sent, TokenRefused
 from pizza.taskqueue.worker.context import WorkerContext
-from pizza.taskqueue.worker.executor import Executor
-from pizza.taskqueue.worker.outcome import Outcome
+from pizza.taskqueue.worker.executor import Executor, Outcome
 
 __all__ = ["FakeConnection", "QueryResults", "RunResult", "Sent", "StubJob", "TokenRefused", "run"]
 

@@ -6,6 +6,8 @@ import base64
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import psycopg
@@ -17,18 +19,8 @@ from pizza.database.queries import Queries
 from pizza.taskqueue import trace
 from pizza.taskqueue.app import App
 from pizza.taskqueue.dead_letters.callback import DeadMessage, call_on_dead
-from pizza.taskqueue.dead_letters.headers import (
-    OutgoingDeadLetter,
-    error_headers,
-    kept_headers,
-)
-from pizza.taskqueue.errors import (
-    JobInterrupted,
-    LeaseLost,
-    NotClaimed,
-    PoisonMessage,
-    Released,
-)
+from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter, error_headers, kept_headers
+from pizza.taskqueue.errors import JobInterrupted, LeaseLost, NotClaimed, PoisonMessage, Released
 from pizza.taskqueue.job import STALE_CLAIM, Job
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery
@@ -38,7 +30,6 @@ from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 from pizza.taskqueue.worker.context import WorkerContext
 from pizza.taskqueue.worker.failures import job_details, reason_of, record_failure
 from pizza.taskqueue.worker.inbox import accept
-from pizza.taskqueue.worker.outcome import Outcome, Result
 from pizza.taskqueue.worker.versioning import VersionGuard
 
 log = logging.getLogger(__name__)
@@ -51,6 +42,34 @@ _SQL = Queries("taskqueue/messages")
 _CLAIMED_RETRY_S = (0.02, 0.05, 0.1)
 # A job whose connection is lost this often within its own block may be the cause.
 _MAX_LOST_IN_BLOCK = 5
+
+
+class Outcome(Enum):
+    """How the processing of a delivery ended."""
+
+    COMPLETED = "completed"  # the job has completed
+    SKIPPED = "skipped"  # no effect: a duplicate, not due, or its row is locked
+    PREEMPTED = "preempted"  # a better message waits in another queue; requeued
+    RESCHEDULED = "rescheduled"  # failed or snoozed; due again later
+    DEAD_LETTERED = "dead-lettered"  # failed for good
+    ACCEPTED = "accepted"  # an external message, which has a row now
+    DEFERRED = "deferred"  # its schema version is unknown here; due again for a newer worker
+    CANCELLED = "cancelled"  # cancelled by its sender while it ran
+    LEASE_LOST = "lease lost"  # taken over by another worker
+    RELEASED = "released"  # the worker stops; requeued
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome, and the queue in which the best message waits, if the database named one."""
+
+    outcome: Outcome
+    next_queue: str | None = None
+
+    @property
+    def requeue(self) -> bool:
+        """Whether to requeue the delivery instead of acknowledging it."""
+        return self.outcome in (Outcome.PREEMPTED, Outcome.RELEASED)
 
 
 class Executor:

@@ -23,7 +23,7 @@ from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import Released
 from pizza.taskqueue.message import Delivery
-from pizza.taskqueue.worker.outcome import Outcome, Result
+from pizza.taskqueue.worker.executor import Outcome, Result
 
 _FIND_MATCH = Queries("taskqueue/messages").find_match
 

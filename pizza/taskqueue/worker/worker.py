@@ -24,16 +24,10 @@ from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.retry import Backoff
 from pizza.taskqueue.worker.context import WorkerContext, WorkerOptions
-from pizza.taskqueue.worker.executor import Executor
+from pizza.taskqueue.worker.executor import Executor, Outcome, Result
 from pizza.taskqueue.worker.failures import FailureCounter
 from pizza.taskqueue.worker.fetcher import Fetcher, find_match
-from pizza.taskqueue.worker.outcome import Outcome, Result
-from pizza.taskqueue.worker.session import (
-    Session,
-    WorkerRegistry,
-    lock_job_key,
-    new_worker_id,
-)
+from pizza.taskqueue.worker.session import Session, WorkerRegistry, lock_job_key, new_worker_id
 
 log = logging.getLogger(__name__)
 

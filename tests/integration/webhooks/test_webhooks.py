@@ -24,8 +24,7 @@ from pizza.taskqueue import App
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.worker.context import WorkerContext
-from pizza.taskqueue.worker.executor import Executor
-from pizza.taskqueue.worker.outcome import Outcome
+from pizza.taskqueue.worker.executor import Executor, Outcome
 from pizza.tracking.recorder import on_notification
 from pizza.webhooks import client, webhooks
 from pizza.webhooks.delivery import DeliveryPolicy, delivery_tasks

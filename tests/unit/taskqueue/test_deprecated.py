@@ -11,7 +11,7 @@ from pizza.taskqueue import App, RetryPolicy, task
 from pizza.taskqueue.job import Job
 from pizza.taskqueue.testing import FakeConnection, run
 from pizza.taskqueue.worker.context import WorkerOptions
-from pizza.taskqueue.worker.outcome import Outcome
+from pizza.taskqueue.worker.executor import Outcome
 
 
 def test_the_old_arguments_of_a_retry_policy_work() -> None:

@@ -12,7 +12,7 @@ from pizza.taskqueue import App, Job, RetryPolicy
 from pizza.taskqueue.errors import FrameworkError, PoisonMessage
 from pizza.taskqueue.task import publish
 from pizza.taskqueue.testing import FakeConnection, TokenRefused, run
-from pizza.taskqueue.worker.outcome import Outcome
+from pizza.taskqueue.worker.executor import Outcome
 
 app = App("test")
 RETRY = RetryPolicy(

@@ -13,7 +13,7 @@ from pizza.taskqueue.dead_letters.callback import DeadMessage
 from pizza.taskqueue.errors import MaxAttemptsExceeded, PoisonMessage
 from pizza.taskqueue.task import publish
 from pizza.taskqueue.testing import RunResult, run
-from pizza.taskqueue.worker.outcome import Outcome
+from pizza.taskqueue.worker.executor import Outcome
 
 app = App("test")
 seen: list[DeadMessage] = []
