@@ -51,7 +51,13 @@ def create_delivery(
     """Create one delivery and its task; returns its id, derived from event and webhook."""
     delivery = uuid5(event_id, str(webhook))
     new = storage.insert_delivery(
-        conn, delivery, webhook=webhook, event_id=event_id, type=type, number=number, payload=body
+        conn,
+        id=delivery,
+        webhook=webhook,
+        event_id=event_id,
+        type=type,
+        number=number,
+        payload=body,
     )
     if new:
         enqueue_delivery(conn, delivery, delivery)

@@ -14,8 +14,6 @@ from pizza.database.rows import fetch_all, fetch_one
 
 _SQL = Queries("restaurant/webhooks")
 
-WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
-
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
@@ -116,45 +114,20 @@ def list_subscribed(conn: Connection, type: str) -> list[int]:
     return [id for (id,) in conn.execute(_SQL.list_subscribed, {"type": type})]
 
 
-def insert_delivery(
-    conn: Connection,
-    id: UUID,
-    *,
-    webhook: int,
-    event_id: UUID,
-    type: str,
-    number: str | None,
-    payload: str,
-) -> bool:
-    """Note a delivery that is to be made, by a task of the same id; False: it was noted before."""
-    values = {
-        "id": id,
-        "webhook": webhook,
-        "event_id": event_id,
-        "type": type,
-        "number": number,
-        "payload": payload,
-    }
+def insert_delivery(conn: Connection, **values: object) -> bool:
+    """Note a delivery that is to be made, by a task of the same id; False: it was noted before.
+
+    values: id, webhook, event_id, type, number (of the order, or None), payload.
+    """
     return conn.execute(_SQL.insert_delivery, values).rowcount == 1
 
 
-def insert_webhook(
-    conn: Connection,
-    url: str,
-    description: str | None,
-    types: Sequence[str] | None,
-    secret: bytes,
-    *,
-    key_id: str | None = None,
-) -> int:
-    """Register a webhook; returns its id. key_id: of the key with which it ends."""
-    values = {
-        "url": url,
-        "description": description,
-        "types": list(types) if types else None,
-        "secret": secret,
-        "key": key_id,
-    }
+def insert_webhook(conn: Connection, **values: object) -> int:
+    """Register a webhook; returns its id.
+
+    values: url, description, types (None for all), secret, key (None, or the id of the key with
+    which it ends).
+    """
     row = conn.execute(_SQL.insert_webhook, values).fetchone()
     assert row is not None
     return int(row[0])

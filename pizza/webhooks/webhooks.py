@@ -82,7 +82,12 @@ def add_webhook(
     secret = secrets.token_bytes(domain.SECRET_BYTES)
     with conn.transaction():
         id = storage.insert_webhook(
-            conn, url, description or None, types, secret, key_id=_owner(actor)
+            conn,
+            url=url,
+            description=description or None,
+            types=list(types) if types else None,
+            secret=secret,
+            key=_owner(actor),
         )
         found = find_webhook(conn, str(id))
         _audit(conn, actor, "webhook_added", id, after=_facts(found))

@@ -117,10 +117,12 @@ def test_each_schema_counts_the_orders_of_a_client(connections: Both, place: Pla
 
 def test_webhooks_of_one_number_are_two(connections: Both) -> None:
     for conn in connections:
-        webhook = webhooks.insert_webhook(conn, "https://example.com", None, None, b"secret")
+        webhook = webhooks.insert_webhook(
+            conn, url="https://example.com", description=None, types=None, secret=b"s", key=None
+        )
         delivery = uuid4()
         webhooks.insert_delivery(
-            conn, delivery, webhook=webhook, event_id=uuid4(), type="order.ready", number=None,
+            conn, id=delivery, webhook=webhook, event_id=uuid4(), type="order.ready", number=None,
             payload="{}",
         )  # fmt: skip
         due = webhooks.lock_delivery(conn, delivery, delivery)

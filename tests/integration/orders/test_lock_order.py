@@ -67,7 +67,9 @@ def sessions(conn: BoundedConnection, db_url: str) -> Iterator[Sessions]:
 
 @pytest.fixture
 def webhook(conn: BoundedConnection) -> int:
-    return storage.insert_webhook(conn, "https://example.com", None, None, b"secret")
+    return storage.insert_webhook(
+        conn, url="https://example.com", description=None, types=None, secret=b"s", key=None
+    )
 
 
 @pytest.fixture
