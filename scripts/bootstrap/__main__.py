@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from bootstrap.data_dir import ROOT
+from bootstrap.data_dir import ROOT, clean
 from bootstrap.virtualenv import Virtualenv
 from devservices.install.debian import PackageError
 from devservices.process import ProcessFailed
@@ -27,10 +27,9 @@ from terminal.progress import step
 
 RUNNER = str(Path(__file__).with_name("run_module.py"))
 VENV = ROOT / ".venv"
-STAMP = VENV / "pizza.json"  # written last: without it, an installation is not finished
-UNFINISHED = VENV / "pizza.unfinished"
+STAMP = VENV / "pizza.json"  # empty while an installation is not finished
 DESCRIBED_BY = ("setup.cfg", "pyproject.toml", "constraints.txt")
-BRINGS = {"servers": {"servers"}, "dev": {"dev", "servers"}}  # extra -> extras that come with it
+ALL = "dev"  # the extra that brings the others
 
 
 def main() -> int:
@@ -38,7 +37,7 @@ def main() -> int:
     leave_environment()
     module, extra, *arguments = sys.argv[1:]
     if module == "demo_tools.demo" and "--clean" in arguments:
-        become("bootstrap.clean", [])  # needs no installation
+        return clean()  # needs no installation
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if missing(extra):
@@ -62,7 +61,7 @@ def leave_environment() -> None:
 def missing(extra: str) -> bool:
     """Whether the installation is unfinished, is not what setup.cfg describes, or lacks `extra`."""
     noted, extras = read_stamp()
-    return noted != fingerprint() or extra not in extras
+    return noted != fingerprint() or not {extra, ALL} & set(extras)
 
 
 def read_stamp() -> tuple[str, list[str]]:
@@ -87,23 +86,15 @@ def set_up(extra: str) -> None:
     with one_at_a_time():
         if not missing(extra):  # another run did it while this one waited
             return
-        extras = {extra, *(name for name in read_stamp()[1] if name in BRINGS)}
+        extras = sorted({extra, *read_stamp()[1]})
+        unfinished = STAMP.exists() and not STAMP.read_text()
         environment = Virtualenv(VENV)
-        if UNFINISHED.exists() or not environment.usable():
+        if unfinished or not environment.usable():
             shutil.rmtree(VENV, ignore_errors=True)
             environment.make()
-        STAMP.unlink(missing_ok=True)
-        UNFINISHED.touch()
+        STAMP.write_text("")
         environment.install(ROOT, extras, ROOT / "constraints.txt")
-        write_stamp(set().union(*(BRINGS[name] for name in extras)))
-        UNFINISHED.unlink()
-
-
-def write_stamp(extras: set[str]) -> None:
-    """Note down that the installation is finished, whole or not at all."""
-    unfinished = STAMP.with_suffix(".new")
-    unfinished.write_text(json.dumps({"fingerprint": fingerprint(), "extras": sorted(extras)}))
-    unfinished.replace(STAMP)
+        STAMP.write_text(json.dumps({"fingerprint": fingerprint(), "extras": extras}))
 
 
 @contextmanager

@@ -6,8 +6,8 @@ its end.
 
 import contextlib
 import fcntl
-import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,26 +57,29 @@ def move_to_backup(folder: Path) -> Path:
     return aside
 
 
-def clean() -> bool:
-    """Remove `.pizza` and nothing else; False when there was none. Not while it is in use."""
+def clean() -> int:
+    """scripts/demo --clean: remove `.pizza` unless it is in use, and print that; the exit code."""
     if not FOLDER.exists():
-        return False
+        print(f"There is no {FOLDER}.")
+        return 0
     folders = [each for each in (KEPT, *FOLDER.glob(f"{PARALLEL}*")) if each.exists()]
     try:
         locks = [_lock(folder) for folder in folders]
-        if not all(locks):
-            raise DataFolderError(f"{FOLDER} is in use: end the demo, or scripts/up, first.")
-        shutil.rmtree(FOLDER)
+        if all(locks):
+            shutil.rmtree(FOLDER)
+            print(f"Removed {FOLDER}.")
+            return 0
+        problem = f"{FOLDER} is in use: end the demo, or scripts/up, first."
     except PermissionError as error:
-        raise DataFolderError(f"{error.filename} may not be removed by this account.") from error
-    return True
+        problem = f"{error.filename} may not be removed by this account."
+    print(f"pizza: {problem}", file=sys.stderr)
+    return 1
 
 
 def _lock(folder: Path) -> IO[bytes] | None:
     """Make the folder and lock it; None if it is locked. The lock goes with this process."""
     folder.mkdir(exist_ok=True, mode=0o700)
     file = (folder / "lock").open("ab")
-    os.set_inheritable(file.fileno(), False)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

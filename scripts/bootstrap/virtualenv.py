@@ -53,7 +53,7 @@ class Virtualenv:
     def install(self, project: Path, extras: Iterable[str], constraints: Path) -> None:
         """Install the project editable with extras, in the versions that `constraints` gives."""
         pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
-        target = f"{project}[{','.join(sorted(extras))}]"
+        target = f"{project}[{','.join(extras)}]"
         with step("Installing Python packages into .venv"):
             self._run([*pip, "--no-input", "-c", str(constraints), "-e", target])
 

@@ -13,8 +13,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 
 from rich.live import Live
 
-from bootstrap import clean
-from bootstrap.data_dir import ROOT, data_folder
+from bootstrap.data_dir import ROOT, clean, data_folder
 from demo_tools.order_view import HEADINGS, OrderView, Row, RushFailed, verify
 from demo_tools.scenario import Show, cancel_one, follow, orders, place, prioritise_one
 from devservices import claim, free_port, wait_until
@@ -40,7 +39,7 @@ def main() -> int:
     """Run the demo; 0 when every order was cooked exactly once and everything was stopped."""
     options = parse_arguments()
     if options.clean:
-        return clean.main()
+        return clean()
     began = time.monotonic()
     code = run_program(lambda: run(options.stay), FAILURES, "the demo failed: ")
     if code == 0:

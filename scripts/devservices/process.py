@@ -89,12 +89,8 @@ class GuardedProcess:
         if not answer.isdecimal():
             self._guard.wait()
             raise ProcessFailed(answer.removeprefix("!") or f"{command[0]} could not be started.")
+        self.guard_pid = self._guard.pid
         self.pid = int(answer)
-
-    @property
-    def guard_pid(self) -> int:
-        """Process id of the guard (tests kill it)."""
-        return self._guard.pid
 
     def poll(self) -> int | None:
         """Exit status, or None while it runs. Once there is one, all descendants are gone."""
@@ -153,7 +149,7 @@ class GuardedProcess:
     def _settle(self, status: int | None) -> int | None:
         """Pass the status on; where the guard was killed, first do what it can no longer do."""
         if status is not None and status < 0 and not self._settled:
-            for pid in session(self._guard.pid):
+            for pid in session(self.guard_pid):
                 send_signal(pid, signal.SIGKILL)
             self._settled = True
         return status

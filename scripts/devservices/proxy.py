@@ -24,8 +24,8 @@ class Proxy:
         self._target = (host, int(port))
         self._silent: frozenset[int] = frozenset()
         self._gate = threading.Lock()  # what is silenced under it has let its last byte through
-        self._fuses: dict[tuple[socket.socket, socket.socket], int] = {}
-        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
+        # How many bytes each pair may still pass; None: any number.
+        self._pairs: dict[tuple[socket.socket, socket.socket], int | None] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -35,8 +35,7 @@ class Proxy:
     def reset(self) -> int:
         """Cut all connections at once, in the middle of any message; returns how many."""
         with self._lock:
-            pairs, self._pairs = self._pairs, set()
-            self._fuses.clear()
+            pairs, self._pairs = self._pairs, {}
         for pair in pairs:
             self._cut(pair)
         return len(pairs)
@@ -44,7 +43,7 @@ class Proxy:
     def limit_data(self, random: Random, most: int) -> None:
         """Cut each present connection after its own random number of bytes, 0 to `most`."""
         with self._lock:
-            self._fuses |= {pair: random.randint(0, most) for pair in self._pairs}
+            self._pairs = {pair: random.randint(0, most) for pair in self._pairs}
 
     def blackhole(self, *, to_server: bool = True, to_client: bool = True) -> None:
         """From now on nothing gets through, in both directions or in one; no end is notified."""
@@ -92,7 +91,7 @@ class Proxy:
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
-                self._pairs.add((near, far))
+                self._pairs[near, far] = None
             threading.Thread(target=self._pump, args=((near, far),), daemon=True).start()
 
     def _pump(self, pair: tuple[socket.socket, socket.socket]) -> None:
@@ -109,8 +108,7 @@ class Proxy:
                 for end in ready:
                     self._forward(pair, pair.index(end))
         with self._lock:
-            self._pairs.discard(pair)
-            self._fuses.pop(pair, None)
+            self._pairs.pop(pair, None)
         self._cut(pair)
 
     def _forward(self, pair: tuple[socket.socket, socket.socket], side: int) -> None:
@@ -123,9 +121,9 @@ class Proxy:
             raise OSError
         if self.delay:
             time.sleep(self.delay)
-        fuse = self._fuses.get(pair)
-        pair[1 - side].sendall(data[:fuse])
-        if fuse is not None:
-            if fuse <= len(data):
+        left = self._pairs.get(pair)
+        pair[1 - side].sendall(data[:left])
+        if left is not None:
+            if left <= len(data):
                 raise OSError
-            self._fuses[pair] = fuse - len(data)
+            self._pairs[pair] = left - len(data)

@@ -79,7 +79,7 @@ class RabbitMQ(PrivateServer):
 
     def ctl(self, *arguments: str) -> str:
         """Output of `rabbitmqctl`, such as `ctl("list_queues", "name", "messages")`."""
-        command = [self._sbin / "rabbitmqctl", "-q", *arguments]
+        command = [str(self._sbin / "rabbitmqctl"), "-q", *arguments]
         done = run_command(command, env=self._environment(), cwd=self.folder)
         if done.returncode:
             complaint = (done.stderr or done.stdout).strip()[-500:]

@@ -43,5 +43,4 @@ class Servers:
 def stop_all(servers: Collection[PrivateServer]) -> None:
     """Stop servers side by side."""
     with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(server.stop) for server in servers]:
-            done.result()
+        list(pool.map(lambda server: server.stop(), servers))

@@ -85,7 +85,7 @@ class ApiClient:
 
     def get(self, path: str, timeout: float = 60.0) -> Any:
         """The JSON document at `path`; repeated for `timeout` seconds. Raises ApiError."""
-        return self._repeat("GET", path, None, timeout, repeatable=True)
+        return self._repeat("GET", path, None, timeout)
 
     def post(self, path: str, document: Any, timeout: float = 60.0, key: str = "") -> Any:
         """Create or change something; the service's document about it. Raises ApiError.
@@ -93,7 +93,7 @@ class ApiClient:
         Repeated for `timeout` seconds after a 503, a Retry-After or a refused connection; with a
         key, the Idempotency-Key, also after a lost answer. Without a key that raises AnswerLost.
         """
-        return self._repeat("POST", path, document, timeout, key, repeatable=bool(key))
+        return self._repeat("POST", path, document, timeout, key)
 
     def request(
         self,
@@ -109,16 +109,7 @@ class ApiClient:
         body = None if document is None else json.dumps(document)
         return send_request(self.port, method, path, body, headers, timeout=timeout)
 
-    def _repeat(
-        self,
-        method: str,
-        path: str,
-        document: Any,
-        timeout: float,
-        key: str = "",
-        *,
-        repeatable: bool,
-    ) -> Any:
+    def _repeat(self, method: str, path: str, document: Any, timeout: float, key: str = "") -> Any:
         deadline = time.monotonic() + timeout
         while True:
             wait = PAUSE_SECONDS
@@ -126,7 +117,8 @@ class ApiClient:
                 response = self.request(method, path, document, key)
             except HTTP_ERRORS as error:
                 reason = str(error) or type(error).__name__
-                if not repeatable and not isinstance(error, ConnectionRefusedError):
+                repeatable = method == "GET" or key or isinstance(error, ConnectionRefusedError)
+                if not repeatable:
                     text = f"The answer to {method} {path} was lost ({reason})."
                     raise AnswerLost(text) from error
             else:

@@ -48,7 +48,7 @@ def _environment(tree: Path) -> dict[str, str]:
     environment = {"LD_LIBRARY_PATH": ":".join(map(str, libraries))}
     if not Path("/etc/fonts/fonts.conf").exists():
         fonts = tree / "fonts.conf"
-        folders = f"<dir>{tree / 'usr/share/fonts'}</dir><cachedir>{tree / 'fontcache'}</cachedir>"
-        fonts.write_text(f'<?xml version="1.0"?>\n<fontconfig>{folders}</fontconfig>\n')
+        where = f"<dir>{tree / 'usr/share/fonts'}</dir><cachedir>{tree / 'fontcache'}</cachedir>"
+        fonts.write_text(f'<?xml version="1.0"?>\n<fontconfig>{where}</fontconfig>\n')
         environment["FONTCONFIG_FILE"] = str(fonts)
     return environment
