@@ -46,6 +46,7 @@ _TICK_SECONDS = 0.25
 _LOST_SECONDS = 3.0
 # The read began within this time of the last response on its connection.
 _NEAR_SECONDS = 0.5
+_CLOSE = ("Connection", "close")
 
 
 @dataclass(eq=False, slots=True)
@@ -103,7 +104,8 @@ class SlowClients:
                 before = read.since - WAITING_SECONDS
                 waiting = sum(1 for e in self._reads if e.client == client and e.since < before)
                 if waiting >= WAITING_PER_CLIENT:
-                    raise _too_many()
+                    text = "Too many requests from this client wait for their bodies."
+                    raise Problem(429, text, headers=(("Retry-After", "10"), _CLOSE))
             self._reads.add(read)
         return read
 
@@ -112,7 +114,8 @@ class SlowClients:
         with self._lock:
             self._reads.discard(read)
         if read.is_ended or time.monotonic() - read.since > BODY_SECONDS:
-            raise _timeout()
+            text = f"The body was not received within {BODY_SECONDS:.0f} seconds."
+            raise Problem(408, text, headers=(_CLOSE,))
 
     def start(self) -> None:
         """Start the watching thread (a daemon)."""
@@ -190,14 +193,3 @@ class SlowClients:
         return is_loopback(address) or (
             found is not None and any(found in network for network in self._trusted)
         )
-
-
-# Each raise needs its own exception: a shared one would keep the frames of all raises.
-def _timeout() -> Problem:
-    detail = f"The body was not received within {BODY_SECONDS:.0f} seconds."
-    return Problem(408, detail, headers=(("Connection", "close"),))
-
-
-def _too_many() -> Problem:
-    detail = "Too many requests from this client wait for their bodies."
-    return Problem(429, detail, headers=(("Retry-After", "10"), ("Connection", "close")))
