@@ -102,7 +102,7 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     )
     credentials = Credentials(authenticator)
     authorizer = Authorizer(authenticator, credentials)
-    limits = RateLimits(settings, authenticator, credentials)
+    limits = RateLimits(settings, authenticator, authorizer.has_key)
     authorizer.install(app)
     etags.install(app)
     place_order = PlaceOrder(settings, dependencies, authorizer, limits)

@@ -88,6 +88,17 @@ class Authorizer:
         except InvalidCredential as refusal:
             deny(refusal, environ)
 
+    def has_key(self, environ: MutableMapping[str, Any]) -> bool:
+        """Whether a WSGI request shows a valid staff key, or a session of one.
+
+        Raises Problem 429.
+        """
+        shown = credential_of(environ)
+        try:
+            return shown is not None and self._credentials.authenticate(environ, shown).has_key
+        except (InvalidCredential, DatabaseUnavailable):
+            return False
+
     def check_restricted_fields(
         self, draft: OrderDraft, principal: Principal, environ: Mapping[str, Any]
     ) -> None:

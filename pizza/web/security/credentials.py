@@ -13,13 +13,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, TypeVar
 
 from pizza.auth.authenticator import ANONYMOUS, AUTH_DISABLED, Authenticator, Principal
 from pizza.domain.errors import InvalidCredential
 from pizza.web.http.problems import Problem
-from pizza.web.security.minute_limit import MinuteLimit, rate_limit_problem
 from pizza.web.security.proxies import client_of
+from pizza.web.security.rate_limits import MinuteLimit, rate_limit_problem
 
 FAILURES_PER_MINUTE = 20
 ACCEPTED_SECONDS = 600.0
@@ -47,17 +48,15 @@ class Credentials:
         """
         if shown is None:
             return self._authenticator.authenticate(None)
-        if (known := environ.get(_LOOKED_UP)) is not None and known[0] == shown:
-            if isinstance(known[1], Exception):
-                raise known[1]
-            found: Principal = known[1]
-            return found
-        try:
-            found = self._find(environ, shown, self._authenticator.authenticate)
-        except (InvalidCredential, Problem) as refusal:
-            environ[_LOOKED_UP] = (shown, refusal)
-            raise
-        environ[_LOOKED_UP] = (shown, found)
+        known, found = environ.get(_LOOKED_UP, (None, None))
+        if known != shown:
+            try:
+                found = self._find(environ, shown, self._authenticator.authenticate)
+            except (InvalidCredential, Problem) as refusal:
+                found = refusal
+            environ[_LOOKED_UP] = (shown, found)
+        if isinstance(found, Exception):
+            raise found
         return found
 
     def authenticate_customer(self, environ: Mapping[str, Any], token: str) -> Principal:
@@ -69,11 +68,8 @@ class Credentials:
 
         Raises as `authenticate`.
         """
-        return self._find(
-            environ,
-            key,
-            lambda shown: self._authenticator.log_in(shown, source=source, agent=agent),
-        )
+        look_up = partial(self._authenticator.log_in, source=source, agent=agent)
+        return self._find(environ, key, look_up)
 
     def _find(
         self, environ: Mapping[str, Any], shown: str, look_up: Callable[[str], Found]
@@ -107,5 +103,5 @@ class Credentials:
 
 def has_shown_key(environ: Mapping[str, Any]) -> bool:
     """Whether a staff key was found for a request; without another lookup."""
-    known = environ.get(_LOOKED_UP)
-    return known is not None and isinstance(known[1], Principal) and known[1].has_key
+    _, found = environ.get(_LOOKED_UP, (None, None))
+    return isinstance(found, Principal) and found.has_key

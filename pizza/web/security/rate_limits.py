@@ -7,32 +7,58 @@ are routed; the database counts open orders exactly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 
 from pizza.auth.authenticator import Authenticator, Principal
 from pizza.config.settings import Settings
-from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import InvalidCredential
 from pizza.domain.order import ClientQuota
-from pizza.web.security.authorization import credential_of
-from pizza.web.security.credentials import Credentials
-from pizza.web.security.minute_limit import MinuteLimit, rate_limit_problem
+from pizza.web.http.problems import Problem
 from pizza.web.security.proxies import client_of, network_of
+from pizza.web.wsgi import Environ
+
+
+class MinuteLimit:
+    """At most `limit` hits per client in fixed windows of a minute. Thread-safe.
+
+    The lock is needed: of two threads in the library's storage at the same time, one may start
+    the other's timer, and fails with "threads can only be started once".
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._item = RateLimitItemPerMinute(limit)
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._lock = threading.Lock()
+
+    def hit(self, client: str) -> bool:
+        """Count a hit; return False if the client has reached the limit in this minute."""
+        with self._lock:
+            return self._limiter.hit(self._item, client)
+
+    def test(self, client: str) -> bool:
+        """Whether another hit is allowed in this minute; counts nothing."""
+        with self._lock:
+            return self._limiter.test(self._item, client)
 
 
 class RateLimits:
     """The limits of one HTTP worker."""
 
     def __init__(
-        self, settings: Settings, authenticator: Authenticator, credentials: Credentials
+        self, settings: Settings, authenticator: Authenticator, has_key: Callable[[Environ], bool]
     ) -> None:
+        """has_key: whether a WSGI request shows a staff key; raises Problem 429."""
         self._settings = settings
         self._authenticator = authenticator
-        self._credentials = credentials
+        self._has_key = has_key
         self._requests = MinuteLimit(settings.rate_limit) if settings.rate_limit else None
 
-    def check_rate(self, environ: MutableMapping[str, Any]) -> None:
+    def check_rate(self, environ: Environ) -> None:
         """Count a WSGI request for its client. Raises Problem 429.
 
         Also raises it if the client has sent too many wrong credentials and sends one more.
@@ -57,13 +83,11 @@ class RateLimits:
             network_hash=self._authenticator.hash_address(network_of(address)),
         )
 
-    def stream_client(self, environ: MutableMapping[str, Any]) -> str | None:
+    def stream_client(self, environ: Environ) -> str | None:
         """The client that opens a stream; None for staff with a key and for this machine."""
         return None if self._has_key(environ) else client_of(environ)
 
-    def _has_key(self, environ: MutableMapping[str, Any]) -> bool:
-        shown = credential_of(environ)
-        try:
-            return shown is not None and self._credentials.authenticate(environ, shown).has_key
-        except (InvalidCredential, DatabaseUnavailable):
-            return False
+
+def rate_limit_problem(sentence: str) -> Problem:
+    """The response to a client over its limit: 429 with Retry-After."""
+    return Problem(429, sentence, headers=(("Retry-After", "60"),))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pizza.web.security.minute_limit import MinuteLimit, rate_limit_problem
+from pizza.web.security.rate_limits import MinuteLimit, rate_limit_problem
 
 THREADS = 8
 # Enough for the fault that the lock prevents to show in nearly every run.
