@@ -184,19 +184,20 @@ def check_connection(db_url: str, *, name: str, pooled: bool = False) -> None:
         connect(db_url, name=name).close()
         return
     with translate_errors():
-        given = parameters(db_url, name) | {"prepare_threshold": None}
-        conn = BoundedConnection.connect(db_url, **given)
+        conn = BoundedConnection.connect(db_url, **parameters(db_url, name, pooled=True))
         configure_pooled(conn)
         conn.close()
 
 
-def parameters(db_url: str, name: str) -> dict[str, Any]:
+def parameters(db_url: str, name: str, *, pooled: bool = False) -> dict[str, Any]:
     """The parameters of every connection.
 
-    Parameters in the address, such as a longer connect_timeout, are kept.
+    Parameters in the address, such as a longer connect_timeout, are kept. pooled: the next
+    statement may meet another backend, with other prepared statements.
     """
     given = conninfo_to_dict(db_url)
     ours = {key: value for key, value in _CONNECTION_PARAMETERS.items() if key not in given}
+    ours |= {"prepare_threshold": None} if pooled else {}
     return {**ours, "application_name": name, "autocommit": True}
 
 

@@ -37,13 +37,10 @@ class Pool:
         size: how many connections. pooled: whether the address is a pooler's, which may be in
         transaction mode.
         """
-        given = parameters(db_url, name)
         self._pool = psycopg_pool.ConnectionPool(
             db_url,
             connection_class=BoundedConnection,
-            # Behind a pooler the next statement may meet another backend, with other prepared
-            # statements.
-            kwargs=given | {"prepare_threshold": None} if pooled else given,
+            kwargs=parameters(db_url, name, pooled=pooled),
             configure=configure_pooled if pooled else partial(configure, db_url=db_url),
             min_size=size,
             max_size=size,

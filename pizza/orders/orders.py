@@ -80,14 +80,13 @@ def place_order(
     Raises PricesDiffer, CapacityReached, ClientLimitReached, KitchenPaused, SoldOut,
     DuplicateOrder, IdempotencyKeyReused, IdempotencyConflict, DatabaseUnavailable.
     """
-    if not menu_prices and any(item.price is None for item in draft.items):
-        raise PricesDiffer(
-            [
-                menu_error(index, item.name, on_menu=False, price=None)
-                for index, item in enumerate(draft.items)
-                if item.price is None
-            ]
-        )
+    unpriced = [
+        menu_error(index, item.name, on_menu=False, price=None)
+        for index, item in enumerate(draft.items)
+        if item.price is None
+    ]
+    if unpriced and not menu_prices:
+        raise PricesDiffer(unpriced)
     row = storage.insert_order(
         conn,
         draft,
@@ -125,11 +124,14 @@ def place_order(
 
 def _priorities(draft: OrderDraft) -> dict[str, dict[str, Any]]:
     """The priorities of a new customer, of one who has ordered before, and of a VIP."""
-    return {
-        "new": _priority(draft, repeat=False),
-        "repeat": _priority(draft, repeat=True),
-        "vip": _priority(draft, repeat=True, vip=True),
-    }
+    is_vip, total = draft.customer_type == VIP, draft.total
+    cases = {"new": (is_vip, False), "repeat": (is_vip, True), "vip": (True, True)}
+    found = {}
+    for case, (vip, repeat) in cases.items():
+        inputs = PriorityInputs(vip, draft.rush, total, repeat, override=draft.priority)
+        given = assign_priority(inputs)
+        found[case] = {"priority": given.priority, "rule": given.rule}
+    return found
 
 
 # By the verdict of the SQL function order_place.
@@ -173,19 +175,6 @@ def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
         return deadline
     latest = datetime.now(UTC) + timedelta(seconds=patience * _BEGUN_WITHIN)
     return (min(deadline, latest) if deadline else latest) + conn.clock_offset
-
-
-def _priority(draft: OrderDraft, *, repeat: bool, vip: bool = False) -> dict[str, Any]:
-    found = assign_priority(
-        PriorityInputs(
-            vip=vip or draft.customer_type == VIP,
-            rush=draft.rush,
-            total=draft.total,
-            repeat=repeat,
-            override=draft.priority,
-        )
-    )
-    return {"priority": found.priority, "rule": found.rule}
 
 
 def validate_number(number: str) -> str:

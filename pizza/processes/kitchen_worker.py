@@ -73,11 +73,9 @@ def _profile(settings: Settings) -> WorkerProfile:
                 extra={"action": "order_types_ignored"},
             )
         return WorkerProfile(station(settings.station).worker_type, settings.station)
-    words = settings.order_types
-    if set(words) <= set(ORDER_TYPES):
-        types, tags = tuple(words), None
-    else:
-        types, tags = parse_specialities(words, _known_tags(settings))
+    only_types = set(settings.order_types) <= set(ORDER_TYPES)
+    known = () if only_types else _known_tags(settings)
+    types, tags = parse_specialities(settings.order_types, known)
     everything = set(types) == set(ORDER_TYPES)
     return WorkerProfile(COOK, KITCHEN, None if everything else types, tags, settings.cooking_time)
 
