@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -111,23 +111,29 @@ class _Deliverer:
             with job.snooze(self._snooze_seconds(due)):
                 pass
             return
-        attempt = DeliveryAttempt(due.id, job.body, job.id, 0.0)
+        attempt = self._attempt(job, due)
+        if attempt.problem is not None:
+            self._record_failure(job, due, attempt)
+            return
+        with job.complete() as conn:
+            storage.record_success(conn, attempt)
+        _log_attempt(log.info, "webhook_delivered", f"Delivered {due.type}", due, attempt)
+
+    def _attempt(self, job: Job, due: PendingDelivery) -> DeliveryAttempt:
         began = time.monotonic()
-        retry_after, gone = None, False
+        outcome: dict[str, Any]
         try:
             response = self._post(due, job.raise_if_stopped)
         except (DeliveryError, InvalidUrl) as failure:
             timed_out = isinstance(failure, DeliveryError) and failure.timed_out
-            attempt = replace(attempt, problem=sanitize_text(str(failure)), timed_out=timed_out)
+            outcome = {"problem": sanitize_text(str(failure)), "timed_out": timed_out}
         else:
-            retry_after, gone = response.retry_after, response.status == GONE
-            problem = None if 200 <= response.status < 300 else _problem(response)
-            attempt = replace(attempt, answer=response.status, problem=problem)
-        attempt = replace(attempt, duration=round(time.monotonic() - began, 3))
-        if attempt.problem is None:
-            self._delivered(job, due, attempt)
-        else:
-            self._not_delivered(job, due, attempt, retry_after, gone)
+            outcome = {"answer": response.status, "retry_after": response.retry_after}
+            if not 200 <= response.status < 300:
+                said = f": {response.text[:200]}" if response.text else ""
+                outcome["problem"] = sanitize_text(f"answered {response.status}{said}")
+        seconds = round(time.monotonic() - began, 3)
+        return DeliveryAttempt(due.id, job.body, job.id, seconds, **outcome)
 
     def _snooze_seconds(self, due: PendingDelivery) -> float:
         """The pause of the webhook, and the estimated time of its other deliveries, randomised."""
@@ -154,53 +160,33 @@ class _Deliverer:
             check=check,
         )
 
-    def _delivered(self, job: Job, due: PendingDelivery, attempt: DeliveryAttempt) -> None:
-        with job.complete() as conn:
-            storage.record_success(conn, attempt)
-        _log_attempt(log.info, "webhook_delivered", f"Delivered {due.type}", due, attempt)
-
-    def _not_delivered(
-        self,
-        job: Job,
-        due: PendingDelivery,
-        attempt: DeliveryAttempt,
-        retry_after: float | None,
-        gone: bool,
-    ) -> None:
+    def _record_failure(self, job: Job, due: PendingDelivery, attempt: DeliveryAttempt) -> None:
         number, schedule = due.attempts + 1, self._policy.schedule
-        asked = min(retry_after or 0.0, self._policy.max_retry_after)
+        asked = timedelta(seconds=min(attempt.retry_after or 0.0, self._policy.max_retry_after))
+        gone = attempt.answer == GONE
         if gone or number >= schedule.max_attempts:
-            with job.complete() as conn:
-                self._record_failure(conn, due, attempt, None, asked)
-                if gone:
-                    _disable(conn, due, f"answered {GONE} Gone")
-            _log_attempt(log.warning, "webhook_failed", f"{due.type} is given up", due, attempt)
-            return
-        wait = max(schedule.delay(number), timedelta(seconds=asked))
-        with job.snooze(wait) as conn:
-            self._record_failure(conn, due, attempt, wait, asked)
-        text = f"{due.type} was not delivered, next in {wait.total_seconds():.0f} s"
-        _log_attempt(log.warning, "webhook_retried", text, due, attempt)
-
-    def _record_failure(
-        self,
-        conn: BoundedConnection,
-        due: PendingDelivery,
-        attempt: DeliveryAttempt,
-        wait: timedelta | None,
-        asked: float,
-    ) -> None:
-        backoff = asked if attempt.answer in _LIMITED else 0.0
-        failing = storage.record_failure(
-            conn,
-            attempt,
-            wait=wait,
-            backoff=timedelta(seconds=backoff),
-            timeout_backoff=timedelta(seconds=self._policy.backoff),
-            max_backoff=timedelta(seconds=self._policy.max_backoff),
-        )
-        if failing > self._policy.disable_after:
-            _disable(conn, due, f"has failed for {failing.days} days")
+            wait = None
+            transaction = job.complete()
+            action, text = "webhook_failed", f"{due.type} is given up"
+        else:
+            wait = max(schedule.delay(number), asked)
+            transaction = job.snooze(wait)
+            action = "webhook_retried"
+            text = f"{due.type} was not delivered, next in {wait.total_seconds():.0f} s"
+        with transaction as conn:
+            failing = storage.record_failure(
+                conn,
+                attempt,
+                wait=wait,
+                backoff=asked if attempt.answer in _LIMITED else timedelta(),
+                timeout_backoff=timedelta(seconds=self._policy.backoff),
+                max_backoff=timedelta(seconds=self._policy.max_backoff),
+            )
+            if failing > self._policy.disable_after:
+                _disable(conn, due, f"has failed for {failing.days} days")
+            if gone:
+                _disable(conn, due, f"answered {GONE} Gone")
+        _log_attempt(log.warning, action, text, due, attempt)
 
 
 def _unlock_webhook(conn: BoundedConnection, webhook: int) -> None:
@@ -216,11 +202,6 @@ def _disable(conn: BoundedConnection, due: PendingDelivery, reason: str) -> None
         log_action(log.warning, "webhook_disabled", text, {"webhook": due.id})
 
 
-def _problem(response: TargetResponse) -> str:
-    said = f": {response.text[:200]}" if response.text else ""
-    return sanitize_text(f"answered {response.status}{said}")
-
-
 def _log_attempt(
     write: Callable[..., None],
     action: str,
@@ -228,8 +209,11 @@ def _log_attempt(
     due: PendingDelivery,
     attempt: DeliveryAttempt,
 ) -> None:
-    details: dict[str, Any] = {"webhook": due.id, "delivery": str(attempt.id)}
-    details["attempt"] = due.attempts + 1
+    details: dict[str, Any] = {
+        "webhook": due.id,
+        "delivery": str(attempt.id),
+        "attempt": due.attempts + 1,
+    }
     if attempt.answer is not None:
         details["answer"] = attempt.answer
     elif attempt.problem is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from pizza.database.connection import Connection
@@ -94,7 +93,10 @@ class PendingDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """The outcome of an attempt. id: the delivery's; message_id: of the task's message."""
+    """The outcome of an attempt. id: the delivery's; message_id: of the task's message.
+
+    retry_after: the seconds for which the receiver wants to be left alone, if it says so.
+    """
 
     webhook: int
     id: UUID
@@ -103,10 +105,7 @@ class DeliveryAttempt:
     answer: int | None = None
     problem: str | None = None
     timed_out: bool = False
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters of a statement."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    retry_after: float | None = None
 
 
 def list_subscribed(conn: Connection, type: str) -> list[int]:
@@ -215,7 +214,7 @@ def unlock_webhook(conn: Connection, webhook: int) -> None:
 
 def record_success(conn: Connection, attempt: DeliveryAttempt) -> None:
     """Record a successful attempt."""
-    conn.execute(_SQL.record_success, attempt.parameters())
+    conn.execute(_SQL.record_success, asdict(attempt))
 
 
 def record_failure(
@@ -226,7 +225,7 @@ def record_failure(
     pauses: `wait` until the next attempt, None for no further one; `backoff` of the webhook;
     `timeout_backoff` of it after a timeout, doubled for consecutive ones up to `max_backoff`.
     """
-    values = attempt.parameters() | pauses
+    values = asdict(attempt) | pauses
     row = conn.execute(_SQL.record_failure, values).fetchone()
     return row[0] if row else timedelta()
 

@@ -118,7 +118,12 @@ def test_each_schema_counts_the_orders_of_a_client(connections: Both, place: Pla
 def test_webhooks_of_one_number_are_two(connections: Both) -> None:
     for conn in connections:
         webhook = webhooks.insert_webhook(
-            conn, url="https://example.com", description=None, types=None, secret=b"s", key=None
+            conn,
+            url="https://example.com",
+            description=None,
+            types=None,
+            secret=b"secret",
+            key=None,
         )
         delivery = uuid4()
         webhooks.insert_delivery(

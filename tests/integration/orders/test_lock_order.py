@@ -68,7 +68,7 @@ def sessions(conn: BoundedConnection, db_url: str) -> Iterator[Sessions]:
 @pytest.fixture
 def webhook(conn: BoundedConnection) -> int:
     return storage.insert_webhook(
-        conn, url="https://example.com", description=None, types=None, secret=b"s", key=None
+        conn, url="https://example.com", description=None, types=None, secret=b"secret", key=None
     )
 
 
