@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from amqp.exceptions import AMQPError
 from kombu.transport.pyamqp import Connection
 
 from pizza.taskqueue.broker.address import BrokerAddress, host_and_port
-from pizza.taskqueue.broker.errors import explain_login
+from pizza.taskqueue.broker.errors import explain, text_of
 from pizza.taskqueue.errors import BrokerUnavailable
 
 CONNECT_TIMEOUT_S = 3.0
@@ -20,6 +21,9 @@ CONNECT_TIMEOUT_S = 3.0
 _ALL_HOSTS_S = 6.0
 _LEAST_S = 1.0
 IO_TIMEOUT_S = 5.0
+
+_NO_VHOST = re.compile(r"vhost '?(.*?)'? not found", re.DOTALL)
+_VHOST_REFUSED = re.compile(r"access to vhost '(.*)' refused", re.DOTALL)
 
 
 def connect(
@@ -81,4 +85,18 @@ def _explain(error: Exception, address: BrokerAddress, host: str) -> BrokerUnava
             "it has to be valid for that name or address, and its authority has to be known "
             "to this machine or be named by cacertfile in the address"
         )
-    return explain_login(error, address.user)
+    text = text_of(error)
+    if isinstance(error, amqp.AccessRefused):
+        return BrokerUnavailable(
+            f"RabbitMQ refuses the login of user {address.user!r}: check the name and the password"
+        )
+    if isinstance(error, amqp.NotAllowed) and (vhost := _NO_VHOST.search(text)):
+        return BrokerUnavailable(
+            f"RabbitMQ has no virtual host {vhost[1]!r}: create it, or name another in the address"
+        )
+    if isinstance(error, amqp.NotAllowed) and (vhost := _VHOST_REFUSED.search(text)):
+        return BrokerUnavailable(
+            f"user {address.user!r} may not use RabbitMQ's virtual host {vhost[1]!r}: "
+            "grant it permissions there"
+        )
+    return explain(error)

@@ -12,8 +12,6 @@ from amqp.exceptions import AMQPError, ConsumerCancelled
 from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, QueueMissing
 
 _NO_QUEUE = re.compile(r"no queue '(.*)' in vhost", re.DOTALL)
-_NO_VHOST = re.compile(r"vhost '?(.*?)'? not found", re.DOTALL)
-_VHOST_REFUSED = re.compile(r"access to vhost '(.*)' refused", re.DOTALL)
 
 
 @contextmanager
@@ -38,25 +36,6 @@ def explain(error: Exception) -> BrokerUnavailable:
     if isinstance(error, amqp.AccessRefused) and "exclusive use" in text:
         return QueueInUse(f"another consumer has a queue for itself: {text}")
     return BrokerUnavailable(f"RabbitMQ is not available: {text}")
-
-
-def explain_login(error: Exception, user: str) -> BrokerUnavailable:
-    """The same, for an error while a connection is being opened."""
-    text = text_of(error)
-    if isinstance(error, amqp.AccessRefused):
-        return BrokerUnavailable(
-            f"RabbitMQ refuses the login of user {user!r}: check the name and the password"
-        )
-    if isinstance(error, amqp.NotAllowed) and (vhost := _NO_VHOST.search(text)):
-        return BrokerUnavailable(
-            f"RabbitMQ has no virtual host {vhost[1]!r}: create it, or name another in the address"
-        )
-    if isinstance(error, amqp.NotAllowed) and (vhost := _VHOST_REFUSED.search(text)):
-        return BrokerUnavailable(
-            f"user {user!r} may not use RabbitMQ's virtual host {vhost[1]!r}: "
-            "grant it permissions there"
-        )
-    return explain(error)
 
 
 def text_of(error: Exception) -> str:
