@@ -25,12 +25,10 @@ from pizza.taskqueue.outbox import (
     keeper,
     leader_thread,
     periodic,
-    queue_stats,
     reconnecting_publisher,
     relay,
     republisher,
     rescuer,
-    stager,
     vacuum,
 )
 from pizza.taskqueue.retry import RetryPolicy
@@ -221,14 +219,17 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
     (batch, _CLOCK | {"PARKING": RetryPolicy(max_attempts=12, initial_delay=0.5, max_delay=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
     (leader_thread, _CONNECTING), (periodic, _CLOCK),
-    (keeper, _CLOCK | {"BrokerConnection": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6}),
-    (stager, {"PENDING_LIMIT": 3, "_LONGEST_S": 0.6}), (rescuer, _CLOCK | {"_GAP_S": 1.5}),
+    (keeper, _CLOCK | {
+        "BrokerConnection": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6,
+        "PENDING_LIMIT": 3, "_LONGEST_PAUSE_S": 0.6,
+    }),
+    (rescuer, _CLOCK | {"_GAP_S": 1.5}),
     (republisher, _CLOCK | {
         "INTERVAL_S": 0.9, "LOST_AFTER": timedelta(seconds=1), "MAX_IN_HAND": 1, "SURPLUS": 0,
         "_SLICE": 2, "_SHORTEST_PAUSE_S": 1.0, "_LONGEST_PAUSE_S": 3.0,
         "_OVERTAKEN_AFTER": timedelta(seconds=1),
     }),
-    (queue_stats, _CLOCK), (vacuum, _THREADS), (importer, _CLOCK),
+    (vacuum, _THREADS), (importer, _CLOCK),
     (session, _THREADS | {"wait_readable": _readable, "_TICK_S": 0.7, "_STATEMENT_TIMEOUT_S": 2.0}),
     (worker, {
         "time": _TIME, "threading": _THREADING, "BrokerConnection": _broker, "Shutdown": Shutdown,

@@ -16,21 +16,27 @@ from pizza.taskqueue.dead_letters.importer import DeadLetterImporter
 from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.outbox import subscriptions
 from pizza.taskqueue.outbox.leader_thread import LeaderThread
-from pizza.taskqueue.outbox.queue_stats import QueueStats
 from pizza.taskqueue.outbox.republisher import Republisher
 from pizza.taskqueue.outbox.rescuer import Rescuer
-from pizza.taskqueue.outbox.stager import Stager
 from pizza.taskqueue.outbox.vacuum import Vacuum
 from pizza.taskqueue.retry import Backoff
 
 _SQL = Queries("taskqueue/keeper")
 _CHANNEL = Queries("taskqueue/relay").channel_name
+_LIST_QUEUES = Queries("taskqueue/subscriber").list_queues
 
 TICK_S = 1.0
+_STATS_S = 5.0
 _PRUNE_S = 30.0
 _PRUNE_LIMIT = 2000
 _STATEMENT_TIMEOUT_S = 10.0
 _LOCK_TIMEOUT = "500ms"
+# The publisher works by position, so new messages wait behind at most this many due ones.
+PENDING_LIMIT = 1000
+_LONGEST_PAUSE_S = 1.0
+_SHORTEST_PAUSE_S = 0.02
+# While the publisher makes no progress, because RabbitMQ is away.
+_FULL_PAUSE_S = 0.25
 
 
 class Keeper(LeaderThread):
@@ -45,6 +51,7 @@ class Keeper(LeaderThread):
         self._backoff = Backoff()
         self._connect_from = 0.0
         self._pruned_at = 0.0
+        self._recorded_at = 0.0
 
     def work(self, conn: BoundedConnection) -> None:
         """Run all maintenance until `stop`."""
@@ -53,8 +60,8 @@ class Keeper(LeaderThread):
         conn.execute("set synchronous_commit = off")
         conn.execute(f'listen "{conn.fetch_first(_CHANNEL, {"name": "keeper"})[0]}"')
         stager, rescuer = Stager(conn), Rescuer(conn)
-        republisher, stats = Republisher(conn, self._app.topology), QueueStats(conn)
-        importer = DeadLetterImporter(conn)
+        republisher, importer = Republisher(conn, self._app.topology), DeadLetterImporter(conn)
+        self._recorded_at = -_STATS_S
         ticked = -TICK_S
         try:
             while not self._stopping.is_set():
@@ -66,7 +73,7 @@ class Keeper(LeaderThread):
                         "vacuum", conn, lambda: self._vacuum.maybe_run(conn, self.log_throttled)
                     )
                     self.attempt("pruning", conn, lambda: self._prune(conn))
-                self._run_broker_steps(conn, republisher, stats, importer)
+                self._run_broker_steps(conn, republisher, importer)
                 is_busy = republisher.is_busy or importer.is_busy
                 pause = min(stager.pause, 0.0 if is_busy else TICK_S)
                 for _ in conn.notifies(timeout=pause, stop_after=1):
@@ -76,18 +83,14 @@ class Keeper(LeaderThread):
             self._close_broker()
 
     def _run_broker_steps(
-        self,
-        conn: BoundedConnection,
-        republisher: Republisher,
-        stats: QueueStats,
-        importer: DeadLetterImporter,
+        self, conn: BoundedConnection, republisher: Republisher, importer: DeadLetterImporter
     ) -> None:
         """The steps that need the broker; without it they wait."""
         try:
             broker = self._connect(conn, republisher)
             if broker is None:
                 return
-            self.attempt("queue statistics", conn, lambda: stats.record(broker, self._app.topology))
+            self.attempt("queue statistics", conn, lambda: self._record_stats(conn, broker))
             self.attempt("publishing of lost messages", conn, lambda: republisher.step(broker))
             self.attempt("import of dead letters", conn, lambda: importer.step(broker))
             broker.wait(0)
@@ -119,3 +122,47 @@ class Keeper(LeaderThread):
         self._pruned_at = now
         conn.execute(_SQL.prune_identities, {"limit": _PRUNE_LIMIT})
         subscriptions.prune(conn)
+
+    def _record_stats(self, conn: BoundedConnection, broker: BrokerConnection) -> None:
+        """Record message and consumer counts of the queues of the topology and of subscriptions.
+
+        So programs that read the database need no broker connection for them. Rows of deleted
+        queues are deleted. Raises BrokerUnavailable.
+        """
+        now = time.monotonic()
+        if now - self._recorded_at < _STATS_S:
+            return
+        self._recorded_at = now
+        subscribed = conn.execute(_LIST_QUEUES, {"memory": subscriptions.TTL}).fetchall()
+        names = {queue.name for queue in self._app.topology.queues} | {row[0] for row in subscribed}
+        found = broker.queue_stats(sorted(names))
+        conn.execute(
+            _SQL.record_queue_stats,
+            {
+                "names": list(found),
+                "messages": [messages for messages, _ in found.values()],
+                "consumers": [consumers for _, consumers in found.values()],
+            },
+        )
+
+
+class Stager:
+    """Makes scheduled messages pending when they are due. pause: seconds until the next `stage`."""
+
+    def __init__(self, conn: BoundedConnection) -> None:
+        self._conn = conn
+        self.pause = 0.0
+
+    def stage(self) -> None:
+        """Make one slice of due messages pending; sets `pause`."""
+        before, self.pause = self.pause, _FULL_PAUSE_S
+        staged, _, room = self._conn.fetch_first(_SQL.stage_due, {"pending_limit": PENDING_LIMIT})
+        if room == 0:
+            self.pause = min(_FULL_PAUSE_S, max(_SHORTEST_PAUSE_S, before * 2))
+        elif staged == room:
+            self.pause = _SHORTEST_PAUSE_S
+        else:
+            due = self._conn.fetch_first(_SQL.seconds_until_due)[0]
+            # What is due and could not be staged is locked.
+            seconds = _LONGEST_PAUSE_S if due is None else due if due > 0 else _FULL_PAUSE_S
+            self.pause = min(_LONGEST_PAUSE_S, max(_SHORTEST_PAUSE_S / 4, seconds))

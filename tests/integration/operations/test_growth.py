@@ -27,8 +27,8 @@ from pizza.orders.orders import (
 )
 from pizza.reports import metrics_storage
 from pizza.reports import storage as reports
+from pizza.taskqueue.outbox.keeper import Stager
 from pizza.taskqueue.outbox.rescuer import Rescuer
-from pizza.taskqueue.outbox.stager import Stager
 from pizza.tracking import storage as tracking
 
 from ...support.order_events import status_message

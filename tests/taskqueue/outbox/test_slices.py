@@ -9,8 +9,8 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
 from pizza.taskqueue.outbox import rescuer
+from pizza.taskqueue.outbox.keeper import PENDING_LIMIT, Stager
 from pizza.taskqueue.outbox.rescuer import Rescuer
-from pizza.taskqueue.outbox.stager import PENDING_LIMIT, Stager
 
 from ...support.taskqueue.backlog import ONE_BY_ONE, insert_tasks
 from ...support.taskqueue.worker_process import Harness
