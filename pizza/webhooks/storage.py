@@ -10,6 +10,7 @@ from uuid import UUID
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.database.rows import fetch_all, fetch_one
+from pizza.domain.errors import WebhookDeliveryNotFound
 
 _SQL = Queries("restaurant/webhooks")
 
@@ -182,9 +183,13 @@ def list_deliveries(
     return fetch_all(conn, WebhookDelivery, _SQL.list_deliveries, values)
 
 
-def find_delivery(conn: Connection, webhook: int, id: UUID) -> WebhookDelivery | None:
-    """One delivery of a webhook."""
-    return fetch_one(conn, WebhookDelivery, _SQL.find_delivery, {"webhook": webhook, "id": id})
+def find_delivery(conn: Connection, webhook: int, id: UUID) -> WebhookDelivery:
+    """One delivery of a webhook. Raises WebhookDeliveryNotFound."""
+    values = {"webhook": webhook, "id": id}
+    delivery = fetch_one(conn, WebhookDelivery, _SQL.find_delivery, values)
+    if delivery is None:
+        raise WebhookDeliveryNotFound(str(id))
+    return delivery
 
 
 def requeue_delivery(conn: Connection, webhook: int, id: UUID, message_id: UUID) -> bool:

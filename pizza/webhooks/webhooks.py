@@ -95,11 +95,6 @@ def add_webhook(
     return found, domain.format_secret(secret)
 
 
-def list_webhooks(conn: Connection) -> list[Webhook]:
-    """All webhooks, oldest first."""
-    return storage.list_webhooks(conn)
-
-
 def find_webhook(conn: Connection, id: str) -> Webhook:
     """One webhook. Raises WebhookNotFound."""
     found = storage.list_webhooks(conn, _parse_id(id))
@@ -162,7 +157,7 @@ def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> Webhoo
             conn, found.id, event_id, type=domain.TEST, number=None, body=body
         )
         _audit(conn, actor, "webhook_tested", found.id)
-        return _or_not_found(storage.find_delivery(conn, found.id, delivery), str(delivery))
+        return storage.find_delivery(conn, found.id, delivery)
 
 
 def list_deliveries(
@@ -179,9 +174,7 @@ def list_deliveries(
     position = None
     if before is not None:
         try:
-            position = _or_not_found(
-                storage.find_delivery(conn, webhook, UUID(before)), before
-            ).position
+            position = storage.find_delivery(conn, webhook, UUID(before)).position
         except (ValueError, WebhookDeliveryNotFound):
             raise InvalidRequest([FieldError("before", "is no delivery of this webhook")]) from None
     return storage.list_deliveries(conn, webhook, position, limit)
@@ -205,7 +198,7 @@ def retry_delivery(
             raise WebhookDeliveryNotFound(delivery_id)
         enqueue_delivery(conn, delivery, message_id)
         _audit(conn, actor, "delivery_retried", webhook, after={"delivery": str(delivery)})
-        return _or_not_found(storage.find_delivery(conn, webhook, delivery), delivery_id)
+        return storage.find_delivery(conn, webhook, delivery)
 
 
 def _find_enabled(conn: Connection, id: str) -> Webhook:
@@ -213,12 +206,6 @@ def _find_enabled(conn: Connection, id: str) -> Webhook:
     if found.disabled_at is not None:
         raise WebhookDisabled(found.id)
     return found
-
-
-def _or_not_found(delivery: WebhookDelivery | None, id: str) -> WebhookDelivery:
-    if delivery is None:
-        raise WebhookDeliveryNotFound(id[:100])
-    return delivery
 
 
 def _parse_id(id: str) -> int:

@@ -8,6 +8,7 @@ from pizza.cli import output, terminal
 from pizza.config.settings import load
 from pizza.domain.webhooks import TYPES
 from pizza.web.schemas import documents
+from pizza.webhooks import storage
 from pizza.webhooks import webhooks as service
 from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
@@ -73,7 +74,7 @@ def list_() -> None:
     Example:
       flask --app pizza webhooks list
     """
-    found = output.run_feature(service.list_webhooks)
+    found = output.run_feature(storage.list_webhooks)
     output.print_list(map(documents.webhook, found), _COLUMNS, nothing="There are no webhooks.")
 
 

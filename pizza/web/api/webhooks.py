@@ -22,6 +22,7 @@ from pizza.web.schemas.responses import (
     WebhookSecretResponse,
 )
 from pizza.web.security.authorization import current_actor
+from pizza.webhooks import storage
 from pizza.webhooks import webhooks as service
 from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
@@ -72,7 +73,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
     )
     def list_webhooks() -> Response:
         with dependencies.connection() as conn:
-            found = service.list_webhooks(conn)
+            found = storage.list_webhooks(conn)
         return list_response(map(documents.webhook, found))
 
     @app.post(

@@ -25,6 +25,7 @@ from pizza.kitchen import storage as kitchen
 from pizza.menu import dishes
 from pizza.menu import storage as menu
 from pizza.operations import dead_letters
+from pizza.webhooks import storage as webhook_storage
 from pizza.webhooks import webhooks
 from pizza.webhooks.webhooks import WebhookPatch
 
@@ -147,7 +148,7 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             change(conn)
     assert "Calzone" not in [dish.name for dish in menu.list_dishes(conn)]
-    assert webhooks.list_webhooks(conn) == [] and auth.list_keys(conn) == []
+    assert webhook_storage.list_webhooks(conn) == [] and auth.list_keys(conn) == []
     assert not kitchen.get_state(conn).paused
 
 

@@ -253,7 +253,7 @@ def test_a_webhook_is_disabled_with_its_key(conn: BoundedConnection, end: str, w
         webhook_storage.unlock_webhook(conn, mine)
         keys.disable_void_webhooks(conn)
 
-    found = {each.id: each for each in webhooks.list_webhooks(conn)}
+    found = {each.id: each for each in webhook_storage.list_webhooks(conn)}
     assert found[mine].disabled_reason == f"its key Anna ({kept.id}) {why}"
     assert found[theirs].disabled_at is None and found[houses].disabled_at is None
     assert webhook_storage.list_subscribed(conn, "webhook.test") == [theirs, houses]
