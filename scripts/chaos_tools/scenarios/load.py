@@ -106,7 +106,7 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
     if again := cluster.log_count("messages_sent_again") - before:
         cluster.report.fail(f"messages were sent again {again} times, and none was lost")
     with sample_tasks.workers(cluster, "burst_1", "burst_2"):
-        wait_until(lambda: sample_tasks.recorded(cluster, ids) == len(ids), WORKED_OFF_SECONDS)
+        wait_until(lambda: sample_tasks.all_recorded(cluster, ids), WORKED_OFF_SECONDS)
     sample_tasks.record_results(cluster, ids)
 
 

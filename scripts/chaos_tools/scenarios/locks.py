@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from random import Random
 
 import psycopg
@@ -53,7 +54,7 @@ def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> N
     with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
         (id,) = sample_tasks.send(cluster, hold=hold)
         ids.append(id)
-        wait_until(lambda: sample_tasks.recorded(cluster, [id]), 2 * hold)
+        wait_until(lambda: sample_tasks.all_recorded(cluster, [id]), 2 * hold)
     attempts = [attempt for (attempt,) in cluster.rows(_ATTEMPTS, id=id)]
     cluster.report.record_attempt(attempts == [1])
     if attempts != [1]:
@@ -93,7 +94,7 @@ def freeze_one(cluster: ChaosCluster) -> str:
         return next((name for name in WORKERS if counts[name] > before[name]), None)
 
     def done() -> bool:
-        return bool(sample_tasks.recorded(cluster, [id]))
+        return sample_tasks.all_recorded(cluster, [id])
 
     name = wait_until(in_transaction, OPEN_SECONDS)
     if name is not None:
@@ -122,11 +123,9 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
         with repeating(ping, PING_SECONDS):
             yield own
         begun = [seconds for (seconds,) in cluster.rows(queries.BEGUN, since=since)]
-        wait_until(
-            lambda: sample_tasks.recorded(cluster, own + pings) == len(own + pings), OPEN_SECONDS
-        )
-    tasks = sample_tasks.latencies(cluster, pings)
-    cluster.report.record_percentile("other tasks done", tasks, OTHERS_SECONDS)
+        wait_until(lambda: sample_tasks.all_recorded(cluster, own + pings), OPEN_SECONDS)
+    tasks = sample_tasks.effects(cluster, pings).values()
+    cluster.report.record_percentile("other tasks done", list(chain(*tasks)), OTHERS_SECONDS)
     cluster.report.record_percentile("orders begun", begun, OTHERS_SECONDS)
     sample_tasks.record_results(cluster, own + pings)
 

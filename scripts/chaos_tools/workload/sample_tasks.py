@@ -33,20 +33,12 @@ select id::text,
                            convert_to(body::text, 'UTF8'))
 from new
 """
-_LOST = """
-select sent.id from unnest(%(ids)s::text[]) as sent(id)
-where not exists (select from chaos_effect e where e.message_id = sent.id::uuid)
-"""
-_DOUBLED = """
-select message_id::text from chaos_effect
-where message_id = any(%(ids)s::uuid[]) group by message_id having count(*) > 1
-"""
-_COUNT = (
-    "select count(distinct message_id) from chaos_effect where message_id = any(%(ids)s::uuid[])"
-)
-_LATENCIES = """
-select extract(epoch from coalesce(e.recorded_at, clock_timestamp()) - e.sent_at)::float8
-from chaos_effect e where e.message_id = any(%(ids)s::uuid[])
+# The ids of tasks, and how many seconds after the sending each of their effects came.
+_EFFECTS = """
+select sent.id, coalesce(array_agg(extract(epoch from e.recorded_at - e.sent_at)::float8)
+                         filter (where e.message_id is not null), '{}')
+from unnest(%(ids)s::text[]) as sent(id) left join chaos_effect e on e.message_id = sent.id::uuid
+group by sent.id
 """
 
 
@@ -74,17 +66,18 @@ def workers(cluster: ChaosCluster, *names: str) -> Iterator[list[str]]:
         yield started
 
 
-def recorded(cluster: ChaosCluster, ids: Collection[str]) -> int:
-    """How many of these tasks have had their effect."""
-    return int(cluster.value(_COUNT, ids=list(ids)))
+def effects(cluster: ChaosCluster, ids: Collection[str]) -> dict[str, list[float]]:
+    """The effects of each of these tasks: how many seconds after its sending each came."""
+    return dict(cluster.rows(_EFFECTS, ids=list(ids)))
 
 
-def latencies(cluster: ChaosCluster, ids: Collection[str]) -> list[float]:
-    """Seconds from the sending of each task that has had its effect to that effect."""
-    return [seconds for (seconds,) in cluster.rows(_LATENCIES, ids=list(ids))]
+def all_recorded(cluster: ChaosCluster, ids: Collection[str]) -> bool:
+    """Whether each of these tasks has had its effect."""
+    return all(effects(cluster, ids).values())
 
 
 def record_results(cluster: ChaosCluster, ids: Collection[str]) -> None:
     """Record which tasks had no effect, and which had more than one."""
-    cluster.report.lost += [f"task {id}" for (id,) in cluster.rows(_LOST, ids=list(ids))]
-    cluster.report.doubled += [f"task {id}" for (id,) in cluster.rows(_DOUBLED, ids=list(ids))]
+    found = effects(cluster, ids)
+    cluster.report.lost += [f"task {id}" for id in ids if not found[id]]
+    cluster.report.doubled += [f"task {id}" for id in ids if len(found[id]) > 1]
