@@ -211,7 +211,8 @@ def _problem(status: int) -> dict[str, Any]:
 def components() -> dict[str, Any]:
     """The schemas to which the references above point."""
     found: dict[str, Any] = {}
-    for model in (*EXAMPLES, OrderRequest, ProblemResponse):
+    models: tuple[type[BaseModel], ...] = (*EXAMPLES, OrderRequest, ProblemResponse)
+    for model in models:
         schema = model.model_json_schema(ref_template=_REF)
         found |= schema.pop("$defs", {})
         found[model.__name__] = schema

@@ -18,8 +18,8 @@ NUMBER = "ORD_20241216_001"
 
 def change(sequence=1, status="received", position=None, number=NUMBER, notes=None):
     return Change(
-        position or sequence * 10, sequence, number, None, status, "mario", NOON, NOON,
-        UUID(int=sequence), "takeout", 5, "kitchen", "Jo Doe", notes,
+        position or sequence * 10, number, None, status, "mario", NOON, NOON,
+        UUID(int=sequence), sequence, "takeout", 5, "kitchen", "Jo Doe", notes,
     )  # fmt: skip
 
 
