@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,14 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from bootstrap import virtualenv
 from bootstrap.data_dir import ROOT, clean
-from bootstrap.virtualenv import Virtualenv
+from bootstrap.virtualenv import PYTHON, VENV
 from devservices.install.debian import PackageError
 from devservices.process import ProcessFailed
 from terminal.progress import step
 
 RUNNER = str(Path(__file__).with_name("run_module.py"))
-VENV = ROOT / ".venv"
 STAMP = VENV / "pizza.json"  # empty while an installation is not finished
 DESCRIBED_BY = ("setup.cfg", "pyproject.toml", "constraints.txt")
 ALL = "dev"  # the extra that brings the others
@@ -88,12 +87,10 @@ def set_up(extra: str) -> None:
             return
         extras = sorted({extra, *read_stamp()[1]})
         unfinished = STAMP.exists() and not STAMP.read_text()
-        environment = Virtualenv(VENV)
-        if unfinished or not environment.usable():
-            shutil.rmtree(VENV, ignore_errors=True)
-            environment.make()
+        if unfinished or not virtualenv.is_usable():
+            virtualenv.make()
         STAMP.write_text("")
-        environment.install(ROOT, extras, ROOT / "constraints.txt")
+        virtualenv.install(extras)
         STAMP.write_text(json.dumps({"fingerprint": fingerprint(), "extras": extras}))
 
 
@@ -111,10 +108,8 @@ def one_at_a_time() -> Iterator[None]:
 
 def become(module: str, arguments: Sequence[str]) -> NoReturn:
     """Replace this process by the module's, with the Python and on the PATH of .venv."""
-    python = VENV / "bin" / "python"
-    os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    runner = str(python if python.exists() else sys.executable)
-    os.execv(runner, [runner, RUNNER, module, *arguments])
+    os.environ["PATH"] = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    os.execv(PYTHON, [str(PYTHON), RUNNER, module, *arguments])
 
 
 if __name__ == "__main__":
