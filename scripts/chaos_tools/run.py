@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+
+import psycopg
 
 from benchmarks.environment import empty_broker, fresh_database
 from chaos_tools.checks import queries, resources
@@ -20,9 +22,8 @@ from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.report import Report
 from chaos_tools.scenario import Scenario
-from chaos_tools.workload.handover import hand_over_orders
 from chaos_tools.workload.order_generator import OrderGenerator
-from devservices import Servers, wait_until
+from devservices import Servers, repeating, wait_until
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
 from pizza.topology import subscriber_queue
 from supervisor.api_client import ApiClient, ApiError
@@ -31,6 +32,9 @@ from terminal.progress import step
 OPENING_SECONDS = 60.0
 TIMEOUT_SECONDS = 60.0  # without any progress
 POLL_SECONDS = 0.3
+CLERK = "chaos_clerk"
+HAND_OVER_SECONDS = 2.0
+_WAITING = "select number from orders where stage = 'handover' and status = 'ready' order by number"
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,19 @@ def is_ready(client: ApiClient) -> bool:
     with suppress(ApiError):
         return bool(client.get("/readyz", OPENING_SECONDS)["status"] == "ready")
     return False
+
+
+def hand_over_orders(cluster: ChaosCluster) -> AbstractContextManager[None]:
+    """Hand dine-in and takeout orders over that are ready, in a thread, for the time of a block."""
+    client = ApiClient(cluster.port)
+
+    def hand_over() -> None:
+        # The service or the database may be away; the next round repeats what failed.
+        with suppress(ApiError, psycopg.Error):
+            for (number,) in cluster.rows(_WAITING):
+                client.post(f"/orders/{number}/deliver", {"by": CLERK}, HAND_OVER_SECONDS)
+
+    return repeating(hand_over, POLL_SECONDS)
 
 
 def drain(cluster: ChaosCluster) -> float:

@@ -14,7 +14,6 @@ from devservices import wait_until
 from pizza.taskqueue.task import publish
 from supervisor.api_client import ApiError
 
-CONNECT_SECONDS = 30.0
 PUBLISH_SECONDS = 0.5  # from commit to consumer, whatever else happens
 QUEUE = "chaos_probe"
 
@@ -36,22 +35,21 @@ class LatencyProbe:
         self._batch = batch
         self._sent: list[float] = []
         self._arrived: dict[int, float] = {}
-        self._conn: psycopg.Connection | None = None
         self._stopping = threading.Event()
-        self._consuming = threading.Event()
         self._closing = threading.Event()
         self._warm = 0
         self._pool = ThreadPoolExecutor(2)
 
     def __enter__(self) -> Self:
         self._conn = psycopg.connect(self._db_url)
+        self._link = Connection(self._broker_url)
+        channel: amqp.Channel = self._link.channel()
+        channel.queue_declare(QUEUE, exclusive=True)
+        channel.basic_consume(QUEUE, no_ack=True, callback=self._take)
         self._consumer = self._pool.submit(self._consume)
-        if not self._consuming.wait(CONNECT_SECONDS):
-            self._closing.set()
-            raise ApiError("The probe has no consumer.")
         self._commit(1)
         wait_until(lambda: self._arrived, self.WARM_UP_SECONDS)
-        self._warm = 1 if self._arrived else 0
+        self._warm = len(self._arrived)
         self._sender = self._pool.submit(self._send)
         return self
 
@@ -61,7 +59,7 @@ class LatencyProbe:
         wait_until(lambda: not self.missing(), self.LAST_SECONDS)
         self._closing.set()
         failure = self._consumer.exception() or failure
-        assert self._conn is not None
+        self._link.close()
         self._conn.close()
         self._pool.shutdown()
         if failure and error[0] is None:
@@ -89,22 +87,16 @@ class LatencyProbe:
             self._commit(self._batch)
 
     def _commit(self, count: int) -> None:
-        conn, first = self._conn, len(self._sent)
-        assert conn is not None
-        with conn.transaction(), conn.pipeline():
+        first = len(self._sent)
+        with self._conn.transaction(), self._conn.pipeline():
             for number in range(first, first + count):
-                publish(conn, "", QUEUE, number)
+                publish(self._conn, "", QUEUE, number)
         self._sent += [time.monotonic()] * count
 
     def _consume(self) -> None:
-        with Connection(self._broker_url) as link:
-            channel: amqp.Channel = link.channel()
-            channel.queue_declare(QUEUE, exclusive=True)
-            channel.basic_consume(QUEUE, no_ack=True, callback=self._take)
-            self._consuming.set()
-            while not self._closing.is_set():
-                with suppress(TimeoutError):
-                    link.drain_events(timeout=0.2)
+        while not self._closing.is_set():
+            with suppress(TimeoutError):
+                self._link.drain_events(timeout=0.2)
 
     def _take(self, message: amqp.Message) -> None:
         self._arrived.setdefault(int(message.body), time.monotonic())

@@ -86,7 +86,8 @@ RECOVERY = """
 with begun as (
     select changed_at, lead(changed_at, %(count)s - 1) over (order by changed_at) as last
     from order_status_log
-    where status = 'cooking' and changed_at > %(moment)s and changed_at < %(until)s
+    where status = 'cooking' and changed_at > %(moment)s
+      and changed_at < coalesce(%(until)s::timestamptz, 'infinity')
 )
 select extract(epoch from
     coalesce(min(changed_at) filter (where last <= changed_at + %(span)s * interval '1 s'),

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -103,22 +102,15 @@ def longest_recovery(cluster: ChaosCluster, rate: float) -> float:
     than RECOVERY_SECONDS.
     """
     found = [0.0]
+    values = {"count": max(1, round(_SPEED_SHARE * _SPEED_SPAN * rate)), "span": _SPEED_SPAN}
     for moment in cluster.recovered:
         until = min((each for each in cluster.injected if each > moment), default=None)
-        seconds = recovery(cluster, rate, moment, until or datetime.now(UTC) + timedelta(days=1))
+        seconds = cluster.value(queries.RECOVERY, moment=moment, until=until, **values)
         if seconds is not None:
             found.append(seconds)
         elif until is not None and (until - moment).total_seconds() > RECOVERY_SECONDS:
             found.append((until - moment).total_seconds())
     return max(found)
-
-
-def recovery(cluster: ChaosCluster, rate: float, moment: datetime, until: datetime) -> float | None:
-    """Seconds from a recovery until cooking is as fast as ordering; None without cooking."""
-    count = max(1, round(_SPEED_SHARE * _SPEED_SPAN * rate))
-    values = {"moment": moment, "until": until, "count": count, "span": _SPEED_SPAN}
-    seconds = cluster.value(queries.RECOVERY, **values)
-    return None if seconds is None else float(seconds)
 
 
 def wrong_steps(steps: Collection[tuple[Any, ...]]) -> list[str]:

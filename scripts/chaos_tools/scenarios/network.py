@@ -6,6 +6,7 @@ from random import Random
 
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import scenario
+from devservices import Proxy
 
 CUTS = 12
 MOST_BYTES = 20_000  # that a connection may still carry before it is cut
@@ -31,11 +32,7 @@ def network(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     for proxy in cluster.proxies:
         proxy.delay = 0.0
     for proxy in random.sample(cluster.proxies, 2):
-        cluster.record_injection()
-        proxy.blackhole()
-        time.sleep(seconds / 6)
-        proxy.recover()
-        cluster.record_recovery()
+        blackhole(cluster, proxy, seconds / 6)
 
 
 @scenario(
@@ -49,9 +46,15 @@ def one_way(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     holes = list(product(cluster.proxies, (True, False)))
     random.shuffle(holes)
     for proxy, to_server in holes:
-        cluster.record_injection()
-        proxy.blackhole(to_server=to_server, to_client=not to_server)
-        time.sleep(seconds / len(holes) / 2)
-        proxy.recover()
-        cluster.record_recovery()
-        time.sleep(seconds / len(holes) / 2)
+        pause = seconds / len(holes) / 2
+        blackhole(cluster, proxy, pause, to_server=to_server, to_client=not to_server)
+        time.sleep(pause)
+
+
+def blackhole(cluster: ChaosCluster, proxy: Proxy, seconds: float, **directions: bool) -> None:
+    """Let nothing through a proxy for so long. directions: as of `Proxy.blackhole`."""
+    cluster.record_injection()
+    proxy.blackhole(**directions)
+    time.sleep(seconds)
+    proxy.recover()
+    cluster.record_recovery()

@@ -30,10 +30,6 @@ class _Shifted(_datetime, metaclass=_Moments):
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
         return _datetime.now(tz) + datetime.timedelta(seconds=_OFF)
 
-    @classmethod
-    def utcnow(cls) -> Any:
-        return _datetime.utcnow() + datetime.timedelta(seconds=_OFF)
-
 
 _Shifted.__name__ = _Shifted.__qualname__ = "datetime"
 _Shifted.__module__ = "datetime"
