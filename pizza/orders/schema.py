@@ -6,7 +6,7 @@ limits printed in the OpenAPI page are read from there.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any
@@ -22,18 +22,30 @@ from pizza.domain.order import OrderDraft, OrderItem
 # What a pattern can say of the domain's rules (pizza.domain.names): no control characters, and none
 # that change the direction of the text around them.
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
-_NAME = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": names.NAME_LENGTH,
-    "pattern": _PRINTABLE,
-}
-_ADDRESS = {
-    "type": "string",
-    "minLength": names.ADDRESS_MIN,
-    "maxLength": names.ADDRESS_MAX,
-    "pattern": _PRINTABLE,
-}
+
+
+def _text(shortest: int, longest: int) -> dict[str, Any]:
+    lengths = {"minLength": shortest, "maxLength": longest}
+    return {"type": "string", **lengths, "pattern": _PRINTABLE}
+
+
+def _whole(low: int, high: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _choice(values: Sequence[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(values)})
+
+
+def _nullable(schema: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
+
+
+_NAME = _text(1, names.NAME_LENGTH)
+_ADDRESS = _text(names.ADDRESS_MIN, names.ADDRESS_MAX)
+_TABLE = _whole(1, rules.MAX_TABLE)
+_PRIORITY = _whole(rules.MIN_PRIORITY, rules.MAX_PRIORITY)
+_NULL = {"type": "null"}
 
 
 def _number(value: object) -> Decimal:
@@ -43,14 +55,6 @@ def _number(value: object) -> Decimal:
     if type(value) is int:
         return Decimal(value)
     raise PydanticCustomError("number", "must be a number")
-
-
-def _whole(low: int, high: int) -> WithJsonSchema:
-    return WithJsonSchema({"type": "integer", "minimum": low, "maximum": high})
-
-
-def _nullable(schema: dict[str, Any]) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
 
 
 Price = Annotated[
@@ -68,7 +72,7 @@ class ItemRequest(_Strict):
     """One line of an order."""
 
     name: Annotated[str, WithJsonSchema(_NAME)]
-    quantity: Annotated[int, _whole(1, rules.MAX_QUANTITY)]
+    quantity: Annotated[int, WithJsonSchema(_whole(1, rules.MAX_QUANTITY))]
     price: Annotated[
         Price | None,
         Field(
@@ -76,10 +80,6 @@ class ItemRequest(_Strict):
             "takes its menu's prices alone (--prices=menu)"
         ),
     ] = None
-
-
-_TABLE = {"type": "integer", "minimum": 1, "maximum": rules.MAX_TABLE}
-_NULL = {"type": "null"}
 
 
 def _variant(order_type: str, table: dict[str, Any], address: dict[str, Any]) -> dict[str, Any]:
@@ -109,12 +109,8 @@ class OrderRequest(_Strict):
 
     customer_name: Annotated[str, WithJsonSchema(_NAME)]
     items: Annotated[list[ItemRequest], Field(min_length=1, max_length=rules.MAX_ITEMS)]
-    customer_type: Annotated[
-        str, WithJsonSchema({"type": "string", "enum": list(rules.CUSTOMER_TYPES)})
-    ] = rules.REGULAR
-    order_type: Annotated[
-        str, WithJsonSchema({"type": "string", "enum": list(rules.ORDER_TYPES)})
-    ] = rules.TAKEOUT
+    customer_type: Annotated[str, _choice(rules.CUSTOMER_TYPES)] = rules.REGULAR
+    order_type: Annotated[str, _choice(rules.ORDER_TYPES)] = rules.TAKEOUT
     table_number: Annotated[int | None, _nullable(_TABLE)] = Field(
         None, description="required for dine-in, left out otherwise"
     )
@@ -122,12 +118,9 @@ class OrderRequest(_Strict):
         None, description="required for delivery, left out otherwise; a letter and a digit at least"
     )
     rush: bool = False
-    priority: Annotated[
-        int | None,
-        _nullable(
-            {"type": "integer", "minimum": rules.MIN_PRIORITY, "maximum": rules.MAX_PRIORITY}
-        ),
-    ] = Field(None, description="overrides the rules")
+    priority: Annotated[int | None, _nullable(_PRIORITY)] = Field(
+        None, description="overrides the rules"
+    )
 
 
 def parse_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
