@@ -49,7 +49,7 @@ class Waker:
 
     def set(self) -> None:
         """Wake the waiting thread. Safe from any thread and from a signal handler."""
-        with suppress(OSError):  # full: it is set already; closed: nobody waits
+        with suppress(OSError):  # full: it is set already
             self._theirs.send(b"!")
 
     def clear(self) -> None:
@@ -62,11 +62,6 @@ class Waker:
         """Wait until it is set, at most `timeout` seconds, then reset it."""
         wait_readable([self], timeout)
         self.clear()
-
-    def close(self) -> None:
-        """Close both sockets."""
-        self._ours.close()
-        self._theirs.close()
 
 
 class Shutdown:
