@@ -124,6 +124,14 @@ class Delivery:
         except ValueError:
             raise PoisonMessage(f"message_id is {self.message_id!r}, not a UUID") from None
 
+    @property
+    def valid_id(self) -> UUID | None:
+        """The message's id; None if it has no UUID or could not be decoded."""
+        try:
+            return self.id()
+        except PoisonMessage:
+            return None
+
     def task_name(self) -> str:
         """The name of its task. Raises PoisonMessage if the headers have none."""
         self.check_decodable()

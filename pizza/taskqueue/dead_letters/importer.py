@@ -19,7 +19,6 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters.headers import derived_id, json_safe_headers
-from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import DEAD_MESSAGE, Delivery
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
@@ -191,8 +190,5 @@ def _id(letter: Delivery) -> UUID | None:
     """Our message's id, or one derived from another program's id; None without an id."""
     if not letter.message_id:
         return None
-    derived = derived_id(letter.headers.get("died_in"), letter)
-    try:
-        return letter.id() if not letter.is_external else derived
-    except PoisonMessage:
-        return derived
+    ours = letter.valid_id if not letter.is_external else None
+    return ours or derived_id(letter.headers.get("died_in"), letter)

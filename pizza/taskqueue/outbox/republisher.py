@@ -29,7 +29,6 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
-from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery, to_amqp
 from pizza.taskqueue.topology import Topology
@@ -246,11 +245,8 @@ class Republisher:
         ours: dict[UUID, tuple[int, int]] = {}
         doubled = set()
         for each in found:
-            if each.is_external or not isinstance(each.headers.get("position"), int):
-                continue
-            try:
-                id = each.id()
-            except PoisonMessage:
+            id = each.valid_id
+            if id is None or each.is_external or not isinstance(each.headers.get("position"), int):
                 continue
             if id in ours:
                 doubled.add(each.delivery_tag)

@@ -233,10 +233,7 @@ class Executor:
 
     def dead_letter_unclaimed(self, delivery: Delivery, poison: PoisonMessage) -> Result:
         """Dead-letter a delivery that cannot be processed, as it is, with the reason."""
-        try:
-            id = delivery.id()
-        except PoisonMessage:
-            id = None
+        id = delivery.valid_id
         headers = error_headers(delivery.queue, str(poison), **kept_headers(delivery))
         values = {
             "id": id,
