@@ -110,14 +110,14 @@ class Republisher:
     # -- lost deliveries --------------------------------------------------------------
 
     def _check(self, broker: BrokerConnection) -> None:
-        before = self._value(_SQL.current_time)
+        before = self._conn.fetch_first(_SQL.current_time)[0]
         waiting = [queue for (queue,) in self._conn.execute(_SQL.queues_with_waiting).fetchall()]
         self._task_queues.update(waiting)
         queues = sorted(self._task_queues)
         depths = broker.queue_stats(queues)
         if any(queue not in depths for queue in waiting):
             broker.declare(self._topology)
-        in_hand = max(MAX_IN_HAND, self._value(_SQL.count_workers))
+        in_hand = max(MAX_IN_HAND, self._conn.fetch_first(_SQL.count_workers)[0])
         short: dict[str, datetime] = {}
         for queue in queues:
             ready = depths.get(queue, (0, 0))[0]
@@ -143,7 +143,7 @@ class Republisher:
 
     def _waiting(self, queue: str, before: datetime, limit: int) -> int:
         values = {"queue": queue, "before": before, "limit": limit}
-        return int(self._value(_SQL.count_waiting, values))
+        return int(self._conn.fetch_first(_SQL.count_waiting, values)[0])
 
     def _send_slice(self, current: _Pass) -> None:
         page = {
@@ -161,7 +161,7 @@ class Republisher:
         if len(rows) == _SLICE:
             return
         below = {"queue": current.queue, "below": current.priority}
-        priority = self._value(_SQL.next_priority, below)
+        priority = self._conn.fetch_first(_SQL.next_priority, below)[0]
         if priority is not None:
             current.priority, current.position = priority, -1
             return
@@ -257,11 +257,6 @@ class Republisher:
         return doubled | {tag for id, (tag, _) in ours.items() if id not in known}
 
     # -- helpers --------------------------------------------------------------------------
-
-    def _value(self, query: str, values: Any = None) -> Any:
-        row = self._conn.execute(query, values).fetchone()
-        assert row is not None
-        return row[0]
 
     def _rows(self, query: str, values: Any) -> list[Any]:
         with self._conn.cursor(row_factory=namedtuple_row) as cursor:
