@@ -204,9 +204,7 @@ def _returns_true(conn: psycopg.Connection[Any], query: str, parameters: Mapping
     """Whether a statement returns true, with any row factory of the connection."""
     _check_connection(conn)
     with conn.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(query, parameters).fetchone()
-    assert row is not None
-    return bool(row[0])
+        return cursor.execute(query, parameters).fetchone() == (True,)
 
 
 def _check_connection(conn: Any) -> None:

@@ -15,8 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 FORM = "must be a host, host:port, several with commas between, or an amqp:// URL"
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:;,@/?#]+)(?::(?P<port>\d{1,5}))?")
 _PORTS = {"amqp": 5672, "amqps": 5671}
-_TLS_FILES = ("cacertfile", "certfile", "keyfile")
-_TLS_OPTIONS = (*_TLS_FILES, "server_name_indication", "verify")
+_TLS_OPTIONS = ("cacertfile", "certfile", "keyfile", "server_name_indication", "verify")
 _TIMEOUT = "connection_timeout"
 KNOWN = (*_TLS_OPTIONS, _TIMEOUT)
 _TIMEOUTS_MS = range(100, 5001)

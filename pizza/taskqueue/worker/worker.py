@@ -246,8 +246,7 @@ class Worker:
 
     def _sleep(self, seconds: float) -> bool:
         """Wait, for the job's connection; returns whether to give up."""
-        self._context.release_requested.wait(seconds)
-        return self._context.release_requested.is_set()
+        return self._context.release_requested.wait(seconds)
 
     def _release_prefetched(self) -> None:
         """Requeue the other deliveries once a job has its claim, so that others process them."""
