@@ -12,8 +12,7 @@ from pizza.config.settings import Settings
 from pizza.customers import personal_data
 from pizza.database.connection import BoundedConnection
 from pizza.kitchen import estimates
-from pizza.operations import retention_storage
-from pizza.operations.name_keys import fold_names
+from pizza.operations import fold_names, retention_storage
 from pizza.orders import storage as orders
 from pizza.taskqueue import App
 from pizza.taskqueue.middleware import timing

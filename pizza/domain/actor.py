@@ -1,4 +1,7 @@
-"""The person or program that makes a change, as the audit log and an order's history name it."""
+"""The person or program that makes a change: its name for the audit log and an order's history.
+
+People who know only the number of an order see a role instead.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,34 @@ from dataclasses import dataclass
 
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.names import text_error
+from pizza.domain.status import (
+    CANCELLED,
+    COOKING,
+    CUSTOMER,
+    DELIVERED,
+    OUT_FOR_DELIVERY,
+    READY,
+    RECEIVED,
+    STAFF,
+)
 
 # As long as the column changed_by of an order's history.
 SIGNATURE_LENGTH = 50
 REASON_LENGTH = 300
-STAFF_NAME = "staff"
+KITCHEN, DELIVERY = "kitchen", "delivery"
+# Names that programs use; no people.
+_PROGRAMS = frozenset(
+    {"order-service", "tracking-service", "outside", "ageing", KITCHEN, DELIVERY, CUSTOMER, STAFF}
+)
+# The role that usually sets each status.
+_ROLES = {
+    RECEIVED: STAFF,
+    COOKING: KITCHEN,
+    READY: KITCHEN,
+    OUT_FOR_DELIVERY: DELIVERY,
+    DELIVERED: STAFF,
+    CANCELLED: STAFF,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +48,7 @@ class Actor:
     and its user.
     """
 
-    name: str = STAFF_NAME
+    name: str = STAFF
     role: str | None = None
     key_id: str | None = None
     source: str = ""
@@ -61,3 +87,8 @@ def check_signature(*, by: str | None = None, reason: str | None = None) -> None
     ]
     if errors:
         raise InvalidRequest(errors)
+
+
+def role_of(changed_by: str, status: str) -> str:
+    """The role of the person who set `status`; the name of a program stays."""
+    return changed_by if changed_by in _PROGRAMS else _ROLES.get(status, STAFF)

@@ -1,5 +1,5 @@
 """Upkeep of the database, its health, and dead letters."""
 
-from pizza.operations.name_keys import fold_names
+from pizza.operations.name_key_storage import fold_names
 
 __all__ = ["fold_names"]

@@ -1,14 +1,18 @@
-"""Computes the keys of names in rows that release 0.2 has written, before us or next to us."""
+"""Computes the keys of names that release 0.2 leaves out in its rows, before us or next to us."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pizza.database.arrays import text_array
-from pizza.database.connection import Connection
+from pizza.database.connection import Connection, fetch_first
 from pizza.database.queries import Queries
 from pizza.domain.names import fold_name
+from pizza.taskqueue.logs import log_action
+
+log = logging.getLogger(__name__)
 
 _SQL = Queries("restaurant/name_keys")
 
@@ -25,12 +29,23 @@ class Merge:
     merged: tuple[str, ...]
 
 
-def fold_dishes(conn: Connection) -> list[Merge]:
+def fold_names(conn: Connection) -> None:
+    """Compute missing keys of dishes and customers, and log every merge.
+
+    Runs at set-up and as a periodic task. Opens transactions if there is work.
+    """
+    for merge in (*_fold_dishes(conn), *_fold_customers(conn)):
+        text = f"Names that differ only in case, spaces or Unicode form are one {merge.kind} now"
+        details = {"kept": merge.kept, "merged": list(merge.merged)}
+        log_action(log.warning, "names_merged", text, details)
+
+
+def _fold_dishes(conn: Connection) -> list[Merge]:
     """Compute missing keys of dishes in a transaction; only one query if none is missing.
 
     Of dishes with the same key, the one changed last stays; it is sold out if one of them was.
     """
-    if not _exists(conn, _SQL.dishes_without_key):
+    if not fetch_first(conn, _SQL.dishes_without_key)[0]:
         return []
     with conn.transaction():
         conn.execute(_SQL.lock_menu)
@@ -54,12 +69,12 @@ def _fold_dish(conn: Connection, key: str, rows: list[tuple[str, str | None, boo
     return [Merge("dish", kept, tuple(merged))] if merged else []
 
 
-def fold_customers(conn: Connection) -> list[Merge]:
+def _fold_customers(conn: Connection) -> list[Merge]:
     """Correct keys of customers in a transaction; only one query if all are right.
 
     Of customers with the same key, the one changed last stays.
     """
-    if not _exists(conn, _SQL.customers_of_former_keys):
+    if not fetch_first(conn, _SQL.customers_of_former_keys)[0]:
         return []
     merges = []
     with conn.transaction():
@@ -75,8 +90,3 @@ def fold_customers(conn: Connection) -> list[Merge]:
                 merges.append(Merge("customer", kept, tuple(merged)))
             conn.execute(_SQL.set_customer_key, {"key": key, "former": kept})
     return merges
-
-
-def _exists(conn: Connection, query: Any) -> bool:
-    row = conn.execute(query).fetchone()
-    return row is not None and bool(row[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pizza.app import create_task_app
 from pizza.database import migrate
 from pizza.database.connection import connect, translate_errors
-from pizza.operations.name_keys import fold_names
+from pizza.operations import fold_names
 from pizza.taskqueue.broker.connection import BrokerConnection
 
 

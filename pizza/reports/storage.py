@@ -1,9 +1,10 @@
-"""Figures over many orders, computed by the database."""
+"""Figures over many orders, and the metrics that the database knows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import accumulate
 
 from psycopg.rows import dict_row
 
@@ -11,7 +12,7 @@ from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.database.rows import fetch_all
 
-_SQL = Queries("restaurant/reports")
+_SQL, _METRICS = Queries("restaurant/reports"), Queries("restaurant/metrics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +92,40 @@ class Minute:
 def orders_per_minute(conn: Connection, minutes: int) -> list[Minute]:
     """The last minutes, oldest first, with those in which nothing happened."""
     return fetch_all(conn, Minute, _SQL.orders_per_minute, {"minutes": minutes})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The value of a metric with these labels."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How long something took. buckets: (upper bound in seconds, number up to that bound).
+
+    The last bound is None, for all. seconds: the sum.
+    """
+
+    name: str
+    labels: dict[str, str]
+    seconds: float
+    buckets: list[tuple[float | None, float]]
+
+
+def list_histograms(conn: Connection) -> list[Histogram]:
+    """All durations since the first order; the numbers only grow."""
+    return [
+        Histogram(name, labels, seconds, list(zip(bounds, accumulate(numbers), strict=True)))
+        for name, labels, seconds, bounds, numbers in conn.execute(
+            _METRICS.list_histograms
+        ).fetchall()
+    ]
+
+
+def list_samples(conn: Connection) -> list[Sample]:
+    """All samples, in one round trip."""
+    return fetch_all(conn, Sample, _METRICS.list_samples)

@@ -16,8 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.reports import metrics_storage as storage
-from pizza.reports.metrics_storage import Histogram, Sample
+from pizza.reports import storage
+from pizza.reports.storage import Histogram, Sample
 from pizza.web import openapi
 from pizza.web.api.health import TAG
 from pizza.web.dependencies import Dependencies

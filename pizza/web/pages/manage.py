@@ -13,10 +13,9 @@ from pizza.kitchen import control, worker_storage
 from pizza.kitchen import storage as kitchen
 from pizza.menu import dishes
 from pizza.menu import storage as menu
-from pizza.reports import metrics_storage
 from pizza.reports import storage as figures
 from pizza.reports.day import TODAY, read_day
-from pizza.reports.metrics_storage import Sample
+from pizza.reports.storage import Sample
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import charts, html
@@ -75,7 +74,7 @@ def _price(form: dict[str, str]) -> Decimal | None:
 
 
 def _page(conn: Connection, relay: str, problem: str = "") -> Response:
-    samples = metrics_storage.list_samples(conn)
+    samples = figures.list_samples(conn)
     return html.render_page(
         "manage.html",
         status=422 if problem else 200,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from pizza.domain.actor_display import KITCHEN, role_of
+from pizza.domain.actor import KITCHEN, role_of
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 
 _text = json.encoder.encode_basestring_ascii

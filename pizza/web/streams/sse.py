@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pizza.changes.cursor import Cursor
 from pizza.changes.storage import Change
-from pizza.domain.actor_display import role_of
+from pizza.domain.actor import role_of
 from pizza.web.schemas import documents, serializers
 
 CONTENT_TYPE = "text/event-stream"

@@ -25,7 +25,6 @@ from pizza.orders.orders import (
     order_status,
     place_order,
 )
-from pizza.reports import metrics_storage
 from pizza.reports import storage as reports
 from pizza.taskqueue.outbox.keeper import Stager
 from pizza.taskqueue.outbox.rescuer import Rescuer
@@ -150,7 +149,7 @@ def test_metrics_read_only_the_stations_of_the_newest_orders(
     conn: BoundedConnection,
 ) -> None:
     assert "order_stage" not in read_whole(conn, worker_storage.list_workers)
-    assert not read_whole(conn, metrics_storage.list_samples) & {
+    assert not read_whole(conn, reports.list_samples) & {
         "order_stage",
         "message",
         "tracking_event",

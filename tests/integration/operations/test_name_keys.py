@@ -24,7 +24,7 @@ from pizza.menu import dishes
 from pizza.menu import storage as menu
 from pizza.menu.cache import read_menu
 from pizza.notifications.handler import NotificationFilter
-from pizza.operations.name_keys import fold_names
+from pizza.operations import fold_names
 from pizza.orders import orders
 from pizza.orders.status_messages import read_status_message
 from pizza.processes import setup

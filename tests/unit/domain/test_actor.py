@@ -2,7 +2,8 @@
 
 import pytest
 
-from pizza.domain.actor import SIGNATURE_LENGTH, UNNAMED, Actor
+from pizza.domain.actor import SIGNATURE_LENGTH, UNNAMED, Actor, role_of
+from pizza.domain.status import STATUSES
 
 TABLET = Actor("Front tablet", "staff", "0a1b2c3d", "203.0.113.7")
 
@@ -28,3 +29,25 @@ def test_only_without_a_key_the_given_name_is_used():
     assert UNNAMED.called("anna").name == "anna"
     assert UNNAMED.called(None) is UNNAMED
     assert TABLET.called("anna") is TABLET
+
+
+@pytest.mark.parametrize(
+    ("changed_by", "status", "role"),
+    [
+        ("chef_mario", "cooking", "kitchen"),
+        ("chef_mario", "ready", "kitchen"),
+        ("Anna", "received", "staff"),
+        ("Anna", "cancelled", "staff"),
+        ("Marco", "out-for-delivery", "delivery"),
+        ("Marco", "delivered", "staff"),
+        ("order-service", "received", "order-service"),
+        ("customer", "cancelled", "customer"),
+        ("ageing", "received", "ageing"),
+    ],
+)
+def test_a_person_is_a_role_and_a_program_is_itself(changed_by, status, role):
+    assert role_of(changed_by, status) == role
+
+
+def test_every_status_has_a_role():
+    assert all("Anna" not in role_of("Anna", status) for status in STATUSES)
