@@ -41,7 +41,7 @@ from pizza.web.security.request_checks import HostCheck, check_requests
 from pizza.web.streams import endpoints
 from pizza.web.streams.hub import StreamHub
 
-__all__ = ["App", "Dependencies", "create_app"]
+__all__ = ["Dependencies", "WebApp", "create_app"]
 
 
 class _Map(Map):
@@ -52,7 +52,7 @@ class _Map(Map):
         super().__init__(**options)
 
 
-class App(OpenAPI):
+class WebApp(OpenAPI):
     """The application.
 
     streams: have to be closed before the process can end.
@@ -78,9 +78,9 @@ class App(OpenAPI):
         return response
 
 
-def create_app(settings: Settings, dependencies: Dependencies) -> App:
+def create_app(settings: Settings, dependencies: Dependencies) -> WebApp:
     """Build the application; opens no connection and starts no thread."""
-    app = App(
+    app = WebApp(
         "pizza",
         info=Info(title="Where's my pizza", version="1"),
         security_schemes=openapi.SCHEMES,

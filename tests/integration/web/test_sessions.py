@@ -19,7 +19,7 @@ from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection
 from pizza.database.pool import Pool
 from pizza.domain.roles import MANAGER, STAFF, STATION
-from pizza.web.app import App, create_app
+from pizza.web.app import WebApp, create_app
 from pizza.web.dependencies import Dependencies
 from pizza.web.streams import hub
 
@@ -33,7 +33,7 @@ Shown = dict[str, str]
 
 
 @pytest.fixture
-def app(db_url: str, conn: BoundedConnection) -> Iterator[App]:
+def app(db_url: str, conn: BoundedConnection) -> Iterator[WebApp]:
     pool = Pool(db_url, size=3, name="test pool")
     made = create_app(Settings(db_url=db_url), Dependencies(pool))
     try:
@@ -72,7 +72,7 @@ def actions(conn: BoundedConnection, **asked: Any) -> list[str]:
 
 @pytest.mark.parametrize("end", ["revoke", "expire", "end", "log out"])
 def test_an_open_stream_ends_within_a_second(
-    app: App, browser: Callable[[], FlaskClient], conn: BoundedConnection, end: str
+    app: WebApp, browser: Callable[[], FlaskClient], conn: BoundedConnection, end: str
 ) -> None:
     kept, key = keys.add_key(conn, "Anna", role=STATION)
     ours, theirs = browser(), browser()
