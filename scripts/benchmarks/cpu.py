@@ -35,7 +35,6 @@ class BackgroundLoad:
     """How much of the machine went to other programs since the last call of `share`."""
 
     def __init__(self) -> None:
-        """Look for the first time."""
         self._last = self._look()
 
     def share(self) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amqp.exceptions import AMQPError
 
@@ -25,10 +26,9 @@ START_SECONDS = 60.0
 
 
 class BenchCluster(ProcessGroup):
-    """A restaurant on its own database."""
+    """A restaurant on its own database; none of its processes is started with it."""
 
     def __init__(self, servers: Servers, db_url: str, folder: Path) -> None:
-        """Starts nothing."""
         super().__init__(folder, environment_for(db_url, servers.rabbitmq.address))
         self.servers = servers
         self.db_url = db_url
@@ -87,12 +87,9 @@ class BenchCluster(ProcessGroup):
             if not managed.process.running:
                 raise MeasurementFailed(f"{name} has ended; see {self.folder / name}.log.")
 
-    def value(self, query: str, *parameters: object) -> int | float:
+    def value(self, query: str, *parameters: object) -> Any:
         """The one value of a query."""
-        row = self.conn.execute(query.encode(), parameters or None).fetchone()
-        assert row is not None
-        found: int | float = row[0]
-        return found
+        return self.conn.fetch_first(query, parameters or None)[0]
 
     def pids(self, *prefixes: str) -> list[int]:
         """Process ids of the processes whose names have one of these prefixes."""

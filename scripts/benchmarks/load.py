@@ -79,7 +79,6 @@ class Clients:
     """Keep-alive connections to an order service. idle: those without an order under way."""
 
     def __init__(self, port: int, count: int) -> None:
-        """Connect."""
         self._all: dict[int, Connection] = {}
         self._poll = select.epoll()
         for _ in range(count):

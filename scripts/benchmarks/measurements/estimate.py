@@ -70,7 +70,5 @@ def _place(client: ApiClient, turn: int) -> tuple[str, tuple[datetime, datetime]
 
 def _error(cluster: BenchCluster, number: str, placed: datetime, estimated: datetime) -> float:
     """By how many percent of the whole wait the estimate was wrong."""
-    row = cluster.conn.execute(_READY, [number]).fetchone()
-    assert row is not None
-    ready: datetime = row[0]
+    ready: datetime = cluster.value(_READY, number)
     return 100 * abs((estimated - ready).total_seconds()) / (ready - placed).total_seconds()

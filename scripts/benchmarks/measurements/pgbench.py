@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from psycopg.sql import Literal
 
@@ -35,10 +34,9 @@ def rate(cluster: BenchCluster, connections: int, seconds: int) -> float:
         script = cluster.folder / f"{number}.sql"
         script.write_text(_script(cluster.conn))
         command += ["-f", str(script)]
-    url = urlsplit(cluster.db_url)
-    command += ["-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username), url.path[1:]]
+    command.append(cluster.db_url)
     environment = {name: value for name, value in os.environ.items() if name[:2] != "PG"}
-    environment |= {"PGPASSWORD": url.password or "", "PGOPTIONS": _options(cluster.conn)}
+    environment["PGOPTIONS"] = _options(cluster.conn)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     found = RATE.search(done.stdout)
     if done.returncode or not found:

@@ -19,7 +19,7 @@ broker.middleware = [
     each for each in broker.middleware if not isinstance(each, AgeLimit | Pipelines | TimeLimit)
 ]
 dramatiq.set_broker(broker)
-cook_order = dramatiq.actor(cook, queue_name="bench_dramatiq")
+cook_order = dramatiq.actor(queue_name="bench_dramatiq")(cook)
 
 
 def send(backlog: Iterable[tuple[str, int]]) -> None:

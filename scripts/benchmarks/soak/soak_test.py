@@ -48,10 +48,9 @@ def measure(environment: BenchEnvironment, quick: bool, orders: int = ORDERS) ->
 
 
 class SoakRun:
-    """One run: what was placed, and what was seen on the way."""
+    """One run on a cluster that has started: what was placed, and what was seen on the way."""
 
     def __init__(self, cluster: BenchCluster) -> None:
-        """The site is staffed, and nothing ordered."""
         self.placed = 0
         self.quiet: list[SoakSample] = []
         self.busy: list[SoakSample] = []

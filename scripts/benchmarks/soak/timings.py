@@ -8,8 +8,10 @@ import http.client
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -99,47 +101,42 @@ class StatementProbe:
         """Take turns with all kinds, so that whatever disturbs one disturbs all."""
         timing = Timings()
         numbers = [row[0] for row in self._conn.execute(_NUMBERS.encode(), {"limit": samples})]
-        web = http.client.HTTPConnection("127.0.0.1", self._cluster.port, timeout=10)
-        try:
+        port = self._cluster.port
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as web:
             for turn in range(-20, samples):
                 number = numbers[turn % len(numbers)]
                 self._round(timing if turn >= 0 else Timings(), web, number)
             for _ in range(READ_SAMPLES):
                 for path in READ_PATHS:
                     _get(timing, f"GET {path}", web, path)
-        finally:
-            web.close()
         return timing
 
     def _round(self, timing: Timings, web: http.client.HTTPConnection, number: str) -> None:
         conn, self._turn = self._conn, self._turn + 1
-
-        def timed(name: str, query: str, values: dict[str, Any]) -> Any:
-            return self._timed(timing, name, lambda: conn.fetch_first(query, values))
-
-        timed(REFERENCE, _REFERENCE, {"id": 1 + self._turn % 1000})
-        timed("status", _STATUS, {"number": number})
+        timed, first = partial(self._timed, timing), conn.fetch_first
+        timed(REFERENCE, first, _REFERENCE, {"id": 1 + self._turn % 1000})
+        timed("status", first, _STATUS, {"number": number})
         _get(timing, HTTP_REFERENCE, web, "/healthz")
         _get(timing, "GET status", web, f"/orders/{number}/status")
         with conn.transaction(force_rollback=True):
-            placed = self._timed(timing, "intake", lambda: place_order(conn, sample_orders.draft()))
-            id, priority = conn.fetch_first(_ID, {"number": placed.number})
+            placed = timed("intake", lambda: place_order(conn, sample_orders.draft()))
+            id, priority = first(_ID, {"number": placed.number})
             queues = list(TYPED_QUEUES.values())
             common = {"job_id": id, "job_queues": queues, "job_reservation": None}
             common |= {"number": placed.number, "worker": "cook_1"}
             claim = common | {"job_worker_id": -secrets.randbits(60), "job_priority": priority}
             claim |= {"job_skip_priority_check": True, "cooking": timedelta()}
-            started = timed("claim", _START, claim)
+            started = timed("claim", first, _START, claim)
             if started[0] != "claimed" or started[5] != "cooking":
                 raise MeasurementFailed(f"The probe's order could not be claimed: {started}.")
             finish = common | {"job_token": started[1], "worker": "probe"}
             finish |= {"type": placed.order_type, "more": None}
-            timed("finish", _FINISH, finish)
+            timed("finish", first, _FINISH, finish)
 
-    def _timed(self, timing: Timings, name: str, run: Callable[[], Any]) -> Any:
+    def _timed(self, timing: Timings, name: str, run: Callable[..., Any], *values: object) -> Any:
         before = self._processor()
         began = time.perf_counter()
-        found = run()
+        found = run(*values)
         wall = time.perf_counter() - began
         time.sleep(_PAUSE)  # the server's process has to rest for its time to be counted
         timing.add(name, wall, self._processor() - before if self._cpu else None)
