@@ -17,7 +17,7 @@ from devservices.proc import is_alive
 
 from ..support.api_service import Service
 from ..support.restaurant import eventually
-from ..support.waiting import PATIENCE, Stopwatch
+from ..support.waiting import TIMEOUT_FACTOR, Stopwatch
 
 ORDER = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
 STOP_S = 4.0
@@ -42,7 +42,7 @@ def start(db_url, servers, tmp_path):
     for service in started:
         service.program.terminate()
     for service in started:
-        service.program.process.finish(PATIENCE * STOP_S)
+        service.program.process.finish(TIMEOUT_FACTOR * STOP_S)
         service.program.check_output()
 
 

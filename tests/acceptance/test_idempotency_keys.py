@@ -18,7 +18,7 @@ from devservices import Servers
 from ..support.api_service import Answer, Service
 from ..support.restaurant import eventually, meal
 from ..support.restaurant.outages import down
-from ..support.waiting import PATIENCE
+from ..support.waiting import TIMEOUT_FACTOR
 
 Start = Callable[..., Service]
 _STOP_S = 4.0
@@ -40,7 +40,7 @@ def start(db_url: str, servers: Servers, tmp_path: Path) -> Iterator[Start]:
     yield start
     for service in started:
         service.program.terminate()
-        service.program.process.finish(PATIENCE * _STOP_S)
+        service.program.process.finish(TIMEOUT_FACTOR * _STOP_S)
         service.program.check_output()
 
 

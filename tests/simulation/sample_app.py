@@ -84,7 +84,7 @@ def make_app(new_id: Callable[[], UUID], pause: Callable[[float], None]) -> App:
         exchanges=(Exchange(EVENTS, type="topic"),),
         queues=tuple(Queue(name) for name in (*QUEUES, EVENTS)),
     )
-    app = App("toy", topology=topology)
+    app = App("sample", topology=topology)
     policy = RetryPolicy(
         max_attempts=ATTEMPTS, initial_delay=0.2, max_delay=1.0, no_retry_on=(Hopeless,)
     )

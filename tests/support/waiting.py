@@ -1,8 +1,8 @@
-"""Time on a machine that has other things to do: waits with patience, bounds that are promises.
+"""Time on a machine that has other things to do: waits with a timeout, and guaranteed bounds.
 
-Two kinds of seconds stand in tests. How long a wait may take is no promise: a test that passes
-does not wait for it, so it gets PATIENCE times what an idle machine needs. A bound that is
-promised to somebody is measured by a Stopwatch, which knows how many wanted a processor meanwhile.
+Tests have two kinds of seconds. How long a wait may take guarantees nothing: a test that passes
+does not wait for it, so it gets TIMEOUT_FACTOR times what an idle machine needs. A bound that is
+guaranteed is measured by a Stopwatch, which knows how many wanted a processor meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 T = TypeVar("T")
 
-PATIENCE = float(os.environ.get("TEST_PATIENCE", "5"))
+TIMEOUT_FACTOR = float(os.environ.get("TEST_PATIENCE", "5"))
 PAUSE_S = 0.02
 # For tests of sizes that take minutes.
 full_size = pytest.mark.skipif(
@@ -32,13 +32,13 @@ _SAMPLE_S = 0.02
 def wait_until(probe: Callable[[], T], seconds: float, what: str) -> T:
     """The first true answer of `probe`; fails with `what` when there is none in time.
 
-    seconds: what an idle machine may need; a busy one gets PATIENCE times as much.
+    seconds: what an idle machine may need; a busy one gets TIMEOUT_FACTOR times as much.
     """
-    deadline = time.monotonic() + PATIENCE * seconds
+    deadline = time.monotonic() + TIMEOUT_FACTOR * seconds
     while not (answer := probe()):
         if time.monotonic() > deadline:
             raise AssertionError(
-                f"not within {PATIENCE * seconds:g} s: {what} (last answer: {answer!r})"
+                f"not within {TIMEOUT_FACTOR * seconds:g} s: {what} (last answer: {answer!r})"
             )
         time.sleep(PAUSE_S)
     return answer

@@ -19,7 +19,7 @@ from pizza.tracking import storage as tracking
 
 from ...support.order_events import status_message
 
-PATIENCE = timedelta(seconds=60)
+MAX_WAIT = timedelta(seconds=60)
 KEEP = timedelta(days=30)
 # Longer than any run takes; one that waits for a row fails.
 LONGEST_RUN_S = 5.0
@@ -67,7 +67,7 @@ def lock_rows(db_url: str) -> LockRows:
 
 
 def age(conn: BoundedConnection) -> int:
-    return orders.promote_aged(conn, PATIENCE, priority=10, by="ageing", rule="waited over 60 s")
+    return orders.promote_aged(conn, MAX_WAIT, priority=10, by="ageing", rule="waited over 60 s")
 
 
 def priorities(conn: BoundedConnection) -> dict[str, int]:

@@ -23,7 +23,7 @@ from pizza.webhooks import storage as webhooks
 from ..conftest import Place
 
 # Long for any of these statements, and shorter than what a lock held by the other would take.
-PATIENCE_S = 5.0
+TIMEOUT_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def connections(urls: tuple[str, str]) -> Iterator[tuple[BoundedConnection, Boun
     with ExitStack() as closing:
         one, two = (closing.enter_context(connect(url, name="test")) for url in urls)
         for conn in (one, two):
-            conn.statement_timeout = PATIENCE_S
+            conn.statement_timeout = TIMEOUT_S
         yield one, two
 
 
@@ -138,7 +138,7 @@ def test_webhooks_of_one_number_are_two(connections: Both) -> None:
 def test_the_setup_of_one_does_not_hold_up_the_other(
     urls: tuple[str, str], connections: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration, "_LOCK_TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr(migration, "_LOCK_TIMEOUT_S", TIMEOUT_S)
     with connections[0].transaction():
         connections[0].execute(migration._LOCK)
         assert migrate(urls[1]) == []

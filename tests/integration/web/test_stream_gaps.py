@@ -30,7 +30,7 @@ with changed as (
 insert into order_status_log (order_id, status, changed_by, sequence)
 select id, status, 'test', version from changed
 """
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 _EVENT = re.compile(
     r'id: (\S+)\nevent: order\ndata: (?:.*?)"order_number":"(.*?)".*"sequence":(\d+)'
 )
@@ -67,7 +67,7 @@ class Screen:
     def take(self, count: int) -> list[tuple[str, int]]:
         """The orders and sequences of the next events; waits for them."""
         assert self._stream is not None
-        ending = threading.Timer(PATIENCE_S, self._stream.abort)
+        ending = threading.Timer(TIMEOUT_S, self._stream.abort)
         ending.start()
         while len(self.came) - self._new < count:
             for found in _EVENT.finditer(next(self._stream).decode()):
@@ -90,7 +90,7 @@ def process(db_url: str) -> Iterator[Process]:
         def make(connected: threading.Event | None = None) -> StreamHub:
             def connection() -> BoundedConnection:
                 if connected:
-                    assert connected.wait(PATIENCE_S)
+                    assert connected.wait(TIMEOUT_S)
                 return connect(db_url, name="hub under test")
 
             hub = StreamHub(connection)

@@ -13,7 +13,7 @@ from typing import Any
 
 from devservices import GuardedProcess
 
-from ..waiting import PATIENCE
+from ..waiting import TIMEOUT_FACTOR
 from .conditions import eventually
 
 PROGRAM = Path(sys.executable).with_name("restaurant-system")
@@ -133,8 +133,8 @@ class Program:
         return self.process.running
 
     def exit_code(self, seconds: float = STOP_S) -> int:
-        """Wait for its end, with patience; raises subprocess.TimeoutExpired."""
-        return self.process.wait(PATIENCE * seconds)
+        """Wait for its end, TIMEOUT_FACTOR times as long; raises subprocess.TimeoutExpired."""
+        return self.process.wait(TIMEOUT_FACTOR * seconds)
 
     def hang_up(self) -> None:
         """SIGHUP to it and its children, as when its terminal closes."""

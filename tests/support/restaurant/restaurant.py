@@ -13,7 +13,7 @@ import kombu
 
 from devservices import Servers, free_port
 
-from ..waiting import PATIENCE
+from ..waiting import TIMEOUT_FACTOR
 from .conditions import eventually
 from .http_client import Answer, Client
 from .order_ledger import OrderLedger
@@ -215,7 +215,7 @@ class Restaurant:
             program.thaw()
             program.terminate()
         for program in programs:
-            program.process.finish(PATIENCE * STOP_S)
+            program.process.finish(TIMEOUT_FACTOR * STOP_S)
         for program in programs:
             program.check_end()
 

@@ -7,7 +7,7 @@ from typing import Self
 from benchmarks.results import percentile
 from chaos_tools.checks.latency_probe import LatencyProbe
 
-from ..waiting import PATIENCE, Stopwatch
+from ..waiting import TIMEOUT_FACTOR, Stopwatch
 from .worker_process import Harness
 
 
@@ -18,7 +18,7 @@ class EventProbe(LatencyProbe):
     """
 
     INTERVAL_SECONDS = 0.1
-    LAST_SECONDS = PATIENCE * 10
+    LAST_SECONDS = TIMEOUT_FACTOR * 10
 
     def __init__(self, harness: Harness, batch: int = 1) -> None:
         super().__init__(harness.db_url, harness.broker_url, batch)

@@ -1,4 +1,4 @@
-"""More modes of the toy: transactions that stay open, and statements that fail or last."""
+"""More modes of the sample app: transactions that stay open, and statements that fail or last."""
 
 from __future__ import annotations
 

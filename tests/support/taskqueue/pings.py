@@ -16,7 +16,7 @@ from ..waiting import Stopwatch, wait_until
 from .worker_process import Harness
 
 PAUSE_S = 0.1
-PROMISED_S = 0.5
+LIMIT_S = 0.5
 
 
 class Pings:
@@ -81,7 +81,7 @@ class Pings:
     def _arrived(self, message: Any) -> None:
         self._arrived_at.setdefault(json.loads(message.body)["n"], time.time())
 
-    def assert_quick(self, promised: float = PROMISED_S) -> None:
+    def assert_quick(self, limit: float = LIMIT_S) -> None:
         """99 of 100 tasks had their effect within so long; 99 of 100 events have arrived."""
         ends = "select message_id, extract(epoch from at)::float8 from effect"
         done = dict(self._harness.rows(ends))
@@ -91,4 +91,4 @@ class Pings:
         }.items():
             took = sorted(end - sent for end, sent in zip(ends, self._sent_at, strict=True))
             assert len(took) >= 100, what
-            self._watch.assert_within(promised, took[int(len(took) * 0.99) - 1])
+            self._watch.assert_within(limit, took[int(len(took) * 0.99) - 1])

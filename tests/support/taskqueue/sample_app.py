@@ -1,4 +1,4 @@
-"""A toy application: a task that ends as its message asks for, and a process that runs it.
+"""A sample application: a task that ends as its message asks for, and a process that runs it.
 
 It knows nothing of any trade. Effects are rows in the table `effect`; every run notes its
 beginning and its end in a file (the journal), which no server's absence can keep from it.
@@ -263,7 +263,7 @@ def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Samp
     events = Queue(f"{prefix}.events", exchange, routing_key="event.#", durable=True)
     journal = Journal(journal_path)
     app = App(
-        "toy", topology=Topology((exchange,), (*coloured, events)), middleware=(timing,)
+        "sample", topology=Topology((exchange,), (*coloured, events)), middleware=(timing,)
     )  # fmt: skip
     retry = RetryPolicy(
         max_attempts=ATTEMPTS,
@@ -341,10 +341,10 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def _relay_alone(toy: SampleApp, options: argparse.Namespace) -> None:
+def _relay_alone(sample: SampleApp, options: argparse.Namespace) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    relay = Relay(toy.app, options.db, options.broker, name=options.name)
+    relay = Relay(sample.app, options.db, options.broker, name=options.name)
     relay.start()
     stop.wait()
     relay.stop(2)
@@ -372,13 +372,13 @@ def main() -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     relay_module.LEADER_TIMEOUT_S = options.frozen
-    toy = make(options.prefix, options.journal, options.schema_version)
+    sample = make(options.prefix, options.journal, options.schema_version)
     if options.role == "relay":
-        _relay_alone(toy, options)
+        _relay_alone(sample, options)
         return
     worker = WorkerOptions(
         name=options.name,
-        queues=[toy.queue(colour) for colour in options.queues.split(",")],
+        queues=[sample.queue(colour) for colour in options.queues.split(",")],
         grace=options.grace,
         lease=options.lease,
         heartbeat=options.heartbeat,
@@ -386,9 +386,9 @@ def main() -> None:
         tags=frozenset(options.skills.split(",")) if options.skills else None,
     )
     if options.pool:
-        WorkerPool(toy.app, options.db, options.broker, worker, options.pool).run()
+        WorkerPool(sample.app, options.db, options.broker, worker, options.pool).run()
         return
-    Worker(toy.app, options.db, options.broker, worker, registry=Attendance(options.name)).run()
+    Worker(sample.app, options.db, options.broker, worker, registry=Attendance(options.name)).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A toy subscriber: a handler that ends as its event asks for, and a process that runs it.
+"""A sample subscriber: a handler that ends as its event asks for, and a process that runs it.
 
 Effects are rows of the table `heard`; every beginning is noted in a file (the journal), which
 no server's absence can keep from it.

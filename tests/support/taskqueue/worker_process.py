@@ -268,7 +268,7 @@ class Harness:
 
     def cut_session(self, worker: str) -> None:
         """End the connection by which a worker shows that it lives."""
-        name = f"toy {worker} session%"
+        name = f"sample {worker} session%"
         cut = self.rows(
             """select pg_terminate_backend(pid) from pg_stat_activity
                where application_name like %s and datname = current_database()""",

@@ -144,7 +144,7 @@ def test_a_hung_server_in_a_statement_is_no_failure(harness: Harness, postgres: 
     worker = harness.worker("w")
     gate = harness.gate()
     job = harness.send("hold", until=gate)
-    name = "toy w job"
+    name = "sample w job"
     inside = """select 1 from pg_stat_activity where application_name = %s
                 and datname = current_database() and state = 'idle in transaction'"""
     wait_until(lambda: harness.rows(inside, name), 10, "the job is in its transaction")

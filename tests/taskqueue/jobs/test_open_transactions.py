@@ -27,7 +27,7 @@ def holding(harness: Harness, task: str, colour: str, **options: object) -> tupl
     body = {key: options.pop(key) for key in ("until", "seconds") if key in options}
     worker = harness.worker(f"{task}-holder", colour, **options)
     job = harness.send("hold", colour, task, **body)
-    name = f"toy {task}-holder job"
+    name = f"sample {task}-holder job"
     wait_until(lambda: harness.rows(_IN_TRANSACTION, name), 10, f"{name} is in its transaction")
     return worker, job
 

@@ -58,7 +58,7 @@ def test_more_cut_connections_than_attempts_do_not_dead_letter_a_job(harness: Ha
         harness.await_run(job, count=count, within=20)
         begun = lambda n=count: labels(harness, job).get(" begun", 0) == n  # noqa: E731
         wait_until(begun, 10, "its first step has committed")
-        wait_until(lambda: harness.rows(_CUT, "toy w job"), 10, "its connection is cut")
+        wait_until(lambda: harness.rows(_CUT, "sample w job"), 10, "its connection is cut")
         gate.open()
 
     harness.await_run(job, count=ATTEMPTS + 2, within=20)

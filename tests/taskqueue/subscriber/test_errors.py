@@ -107,7 +107,7 @@ def test_a_statement_cancelled_by_an_operator_dead_letters_no_event(
         shout(harness, 1)
         cancelled = 0
         cancel = """select pg_cancel_backend(pid) from pg_stat_activity
-                    where application_name = 'toy s' and datname = current_database()
+                    where application_name = 'sample s' and datname = current_database()
                       and wait_event_type = 'Lock'"""
         while cancelled <= ATTEMPTS:
             wait_until(lambda: harness.rows(cancel), 15, "its statement waits, and is cancelled")

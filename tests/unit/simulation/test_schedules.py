@@ -20,7 +20,7 @@ PART = 250
 # The others leave time for processes that run at the same time.
 PROCESSES = max(1, (os.cpu_count() or 1) // 2)
 # A guard is found missing within some hundred.
-PATIENCE = 3_000
+SEEDS = 3_000
 REMEDIES = (
     "Duplicate dropped", "Token refused", "Released", "next in", "Dead after attempt",
     "The worker of a message is gone", "The broker has lost messages", "Leading relay is frozen",
@@ -58,7 +58,7 @@ def how_to_replay(verdict: Verdict) -> str:
 
 @pytest.mark.parametrize("guard", GUARDS)
 def test_without_a_guard_a_violation_is_found(guard: str) -> None:
-    found = first_broken(range(PATIENCE), frozenset({guard}))
+    found = first_broken(range(SEEDS), frozenset({guard}))
     assert found is not None
     # It is the guard that was missing, not the schedule that is impossible
     assert first_broken(range(found.seed, found.seed + 1)) is None
@@ -66,7 +66,7 @@ def test_without_a_guard_a_violation_is_found(guard: str) -> None:
 
 def test_the_faults_reach_the_code_that_handles_them() -> None:
     wanted = set(REMEDIES)
-    with closing(simulate(range(PATIENCE), traced=True)) as verdicts:
+    with closing(simulate(range(SEEDS), traced=True)) as verdicts:
         for verdict in verdicts:
             text = "\n".join(verdict.trace)
             wanted -= {remedy for remedy in wanted if remedy in text}

@@ -46,7 +46,7 @@ def signals() -> Iterator[None]:
 def test_a_worker_that_fails_ends_its_pool(signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "Worker", FakeWorker)
     with pytest.raises(RuntimeError, match="second"):
-        WorkerPool(App("toy"), "", "", WorkerOptions(name="w", queues=["q"]), 3).run()
+        WorkerPool(App("sample"), "", "", WorkerOptions(name="w", queues=["q"]), 3).run()
     assert all(worker.stopped.is_set() for worker in FakeWorker.made)
     assert [worker.options.name for worker in FakeWorker.made] == ["w.1", "w.2", "w.3"]
     assert [worker.options.relay for worker in FakeWorker.made] == [True, False, False]
