@@ -12,17 +12,19 @@ SUBSCRIBER = "chaos"
 
 def process_commands(port: int) -> dict[str, list[str]]:
     """The command of each process, by its name."""
-    service = ["--mode=order-service", f"--port={port}", "--share-port=yes", "--max-concurrent=0"]
-    found = {"service": python("pizza", *service)}
-    cooks = [f"chef_{number}" for number in range(1, COOKS + 1)]
-    found |= {name: cook(name) for name in cooks}
-    for station in STATION_NAMES:
-        more = [f"--station={station}", f"--station-time={STATION_SECONDS}"]
-        found[station] = [*worker(f"{station}_1"), *more]
+    found = {"service": order_service(port, "--share-port=yes")}
+    found |= {name: cook(name) for name in (f"chef_{number}" for number in range(1, COOKS + 1))}
+    for name in STATION_NAMES:
+        flags = [f"--station={name}", f"--station-time={STATION_SECONDS}"]
+        found[name] = [*worker(f"{name}_1"), *flags]
     found["tracking"] = tracking()
-    subscriber = ["--mode=notification-subscriber", f"--name={SUBSCRIBER}"]
-    found["subscriber"] = python("pizza", *subscriber)
+    found["subscriber"] = program("notification-subscriber", f"--name={SUBSCRIBER}")
     return found
+
+
+def program(mode: str, *flags: str) -> list[str]:
+    """A process of the restaurant."""
+    return python("pizza", f"--mode={mode}", *flags)
 
 
 def cook(name: str, seconds: float = COOKING_SECONDS, heartbeat: int = 2) -> list[str]:
@@ -30,18 +32,17 @@ def cook(name: str, seconds: float = COOKING_SECONDS, heartbeat: int = 2) -> lis
     return [*worker(name, heartbeat), f"--cooking-time={seconds}"]
 
 
-def small_order_service(port: int) -> list[str]:
-    """An additional order service."""
-    flags = ["--mode=order-service", f"--port={port}", "--max-concurrent=0", "--web-workers=1"]
-    return python("pizza", *flags)
+def order_service(port: int, flag: str = "--web-workers=1") -> list[str]:
+    """An order service without a cap, by default a small one."""
+    return program("order-service", f"--port={port}", "--max-concurrent=0", flag)
 
 
 def tracking() -> list[str]:
     """A tracking service."""
-    return python("pizza", "--mode=tracking-service")
+    return program("tracking-service")
 
 
 def worker(name: str, heartbeat: int = 2) -> list[str]:
     """What all workers share."""
     times = [f"--lease={LEASE_SECONDS}", f"--heartbeat={heartbeat}", "--grace=4"]
-    return python("pizza", "--mode=kitchen-worker", f"--worker-name={name}", *times)
+    return program("kitchen-worker", f"--worker-name={name}", *times)

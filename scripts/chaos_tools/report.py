@@ -15,11 +15,6 @@ class Latency:
     seconds: float
     limit: float
 
-    @property
-    def exceeded(self) -> bool:
-        """Whether it took longer than allowed."""
-        return self.seconds > self.limit
-
     def __str__(self) -> str:
         return f"{self.what} after {self.seconds:.2f} s, limit {self.limit:g} s"
 

@@ -41,8 +41,8 @@ def sample(cluster: ChaosCluster) -> ResourceSample:
     return ResourceSample(
         {name: resident_bytes(managed.process.pid) for name, managed in cluster.processes.items()},
         int(cluster.value(_SESSIONS)),
-        # Behind proxies each connection exists twice.
-        links(ports) // len(ports),
+        # Counted at their near ends. Behind proxies each connection exists twice.
+        sum(remote in ports for _, remote, _ in established()) // len(ports),
     )
 
 
@@ -77,11 +77,6 @@ def growth(before: ResourceSample, after: ResourceSample) -> list[str]:
     if after.links > before.links + CONNECTIONS_MORE:
         found.append(f"broker connections: {before.links} to {after.links}")
     return found
-
-
-def links(ports: set[int]) -> int:
-    """Established connections to these local ports, counted at their near ends."""
-    return sum(remote in ports for _, remote, _ in established())
 
 
 def established() -> list[tuple[int, int, int]]:

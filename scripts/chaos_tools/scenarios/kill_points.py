@@ -49,7 +49,7 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
     kills = injection_count(KILLS, seconds)
     ports = {f"service_{number}": free_port() for number in range(1, min(VICTIMS, kills) + 1)}
     with cluster.extra_processes(
-        {name: process_specs.small_order_service(port) for name, port in ports.items()}
+        {name: process_specs.order_service(port) for name, port in ports.items()}
     ) as services:
         for turn in range(kills):
             name = services[turn % len(services)]
@@ -106,7 +106,7 @@ def relay_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Another process leads soon, and events are published as before."""
     stray, wrong = "stray", f"127.0.0.1:{free_port()}"
-    service = process_specs.small_order_service(free_port())
+    service = process_specs.order_service(free_port())
     with cluster.extra_processes({stray: service}, RABBITMQ=wrong):
         wait_until(lambda: cluster.log_count("service_started", stray), TIMEOUT_SECONDS)
         with cluster.probe() as probe:
@@ -186,17 +186,16 @@ def make_leader(cluster: ChaosCluster, name: str) -> None:
     """
     session = leader_session(cluster)
     cluster.report.record_attempt(session is not None)
-    for managed in cluster.processes:
-        if managed != name:
-            cluster.freeze(managed)
+    others = [other for other in cluster.processes if other != name]
+    for other in others:
+        cluster.freeze(other)
     try:
         if session is not None:
             cluster.rows("select pg_terminate_backend(%(pid)s)", pid=session[1])
         wait_until(lambda: leader_session(cluster) not in (None, session), ALONE_SECONDS)
     finally:
-        for managed in cluster.processes:
-            if managed != name:
-                cluster.thaw(managed)
+        for other in others:
+            cluster.thaw(other)
 
 
 def require_hits(cluster: ChaosCluster) -> None:
