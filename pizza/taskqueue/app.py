@@ -1,7 +1,5 @@
 """An application: its tasks, middleware, periodic tasks and topology. Nothing here does I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 from pizza.database.connection import BoundedConnection

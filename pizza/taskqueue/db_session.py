@@ -1,7 +1,5 @@
 """The database connection of one thread: reconnects when it breaks."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Names of 0.2 that still work, with a DeprecationWarning, until 0.4."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from functools import wraps

@@ -17,8 +17,6 @@ FrameworkError
     └── Released           the worker stops and releases the message
 """
 
-from __future__ import annotations
-
 
 class FrameworkError(Exception):
     """Base class of what pizza.taskqueue raises."""

@@ -4,8 +4,6 @@ Each transaction of a job checks its fencing token. A worker that was frozen, di
 and whose message another worker has claimed since, can no longer change anything.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress

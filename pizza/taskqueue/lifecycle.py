@@ -1,7 +1,5 @@
 """Shutdown of a process: signal handlers only set flags and wake waiting threads."""
 
-from __future__ import annotations
-
 import os
 import select
 import signal

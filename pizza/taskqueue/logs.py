@@ -1,7 +1,5 @@
 """Writes log lines with an action and details, and limits how often a lasting error is logged."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """When a failed job is retried: exponential back-off with jitter."""
 
-from __future__ import annotations
-
 import random
 import time
 from dataclasses import dataclass

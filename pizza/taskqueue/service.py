@@ -1,7 +1,5 @@
 """Runs services, each with its own thread, until the process is stopped."""
 
-from __future__ import annotations
-
 import logging
 import os
 import threading

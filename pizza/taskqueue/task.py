@@ -1,7 +1,5 @@
 """Tasks: a function, the queue of its messages and the retry policy; sends, cancels, publishes."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ new one; messages carry it, and log lines have its id. There are no spans: a tra
 on unchanged.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator

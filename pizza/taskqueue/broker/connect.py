@@ -1,7 +1,5 @@
 """Opens a connection to RabbitMQ: tries each host in turn, with TLS if the address says so."""
 
-from __future__ import annotations
-
 import re
 import socket
 import ssl

@@ -4,8 +4,6 @@ kombu describes the topology. The connection is py-amqp's: kombu's reconnects si
 its consumers; this one raises, and its owner makes a new one.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager

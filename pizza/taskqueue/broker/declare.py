@@ -1,7 +1,5 @@
 """Declares a topology, and explains what RabbitMQ refuses."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

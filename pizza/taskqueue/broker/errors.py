@@ -1,7 +1,5 @@
 """Translates errors of py-amqp to errors of the framework, with a text for the operator."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Generator
 from contextlib import contextmanager

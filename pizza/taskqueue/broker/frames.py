@@ -6,8 +6,6 @@ connection fails in the same way. Here such a message is delivered with its body
 `undecodable` is the reason why properties are missing.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from struct import error as StructError  # noqa: N812

@@ -3,8 +3,6 @@
 One confirm at a time costs ten times as much (see docs/adr/0002).
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum

@@ -8,8 +8,6 @@ This is the only module that uses private attributes of py-amqp. Where a version
 them, or the connection is a TLS connection, frames are read and written as py-amqp does it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any

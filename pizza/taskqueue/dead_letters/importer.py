@@ -5,8 +5,6 @@ Copies of rows have the header `dead_message`. A copy is removed when its row ha
 dropped, or when the queue has a newer copy of the same row.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from typing import Any

@@ -4,8 +4,6 @@ A dead letter is a row of `dead_message`. RabbitMQ's dead-letter queue has a cop
 programs; the importer removes the copy once the row is gone. Nothing here needs the broker.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import logging

@@ -5,8 +5,6 @@ declared; then it is parked, longer each time, and dead-lettered in the end. An 
 bound queue is dropped and counted. A refused message does not delay those behind it.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Sequence

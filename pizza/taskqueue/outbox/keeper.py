@@ -4,8 +4,6 @@ It stages due messages, rescues claims of dead workers, republishes lost message
 statistics, imports dead letters, prunes ids and vacuums. The publisher waits for none of it.
 """
 
-from __future__ import annotations
-
 import time
 
 from pizza.database.connection import BoundedConnection

@@ -1,7 +1,5 @@
 """Base class of the leader's helper threads, each with its own database connection."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

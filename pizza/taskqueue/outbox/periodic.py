@@ -4,8 +4,6 @@ The last run is recorded in a row, in the transaction of the run. So a restart o
 not run a task before it is due, and a failed run does not count.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterable

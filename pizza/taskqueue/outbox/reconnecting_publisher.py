@@ -1,7 +1,5 @@
 """The relay's publisher, which reconnects to RabbitMQ."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

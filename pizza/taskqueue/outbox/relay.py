@@ -7,8 +7,6 @@ candidates monitor its heartbeat and terminate its session. A leader that cannot
 resigns when a candidate can.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from typing import Any

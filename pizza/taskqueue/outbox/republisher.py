@@ -13,8 +13,6 @@ A surplus delivery does no harm, since the claim decides. All work is done in sl
 connections, so the publisher does not wait for it.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Releases claims of dead workers, so that other workers process the messages."""
 
-from __future__ import annotations
-
 import logging
 import time
 

@@ -5,8 +5,6 @@ redeclared are lost for its subscriber. So the relay declares these queues at ea
 before it publishes.
 """
 
-from __future__ import annotations
-
 import logging
 from datetime import timedelta
 

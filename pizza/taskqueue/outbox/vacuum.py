@@ -5,8 +5,6 @@ message. Autovacuum runs once a minute at most; by then a busy table has hundred
 the leader vacuums the table by the number of dead rows.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

@@ -1,7 +1,5 @@
 """The event that a handler receives, and the types of its callbacks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ The subscriber's thread serves the broker connection meanwhile. A handler thread
 one broker connection; RabbitMQ redelivers its unacknowledged events to the next one.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections import deque

@@ -1,7 +1,5 @@
 """The database session of a handler thread, and its transactions."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

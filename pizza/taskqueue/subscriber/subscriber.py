@@ -13,8 +13,6 @@ dead-lettered. Unacknowledged events are redelivered after a crash or a lost con
 detects an event that it has processed before (see `Handler`).
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
 import threading

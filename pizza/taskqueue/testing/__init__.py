@@ -7,8 +7,6 @@
 A `FakeConnection` is enough for code that only sends.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Processes one delivery: decode, claim, run, complete. Each ends in an Outcome."""
 
-from __future__ import annotations
-
 import base64
 import logging
 import time

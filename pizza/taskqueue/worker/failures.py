@@ -1,7 +1,5 @@
 """Failed attempts: the job is retried later, or its message is dead-lettered."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from datetime import timedelta

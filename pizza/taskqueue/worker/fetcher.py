@@ -12,8 +12,6 @@ A queue cannot be searched, so a worker with tags gets its messages from the dat
 (`find_match`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from pizza.database.connection import translate_errors

@@ -5,8 +5,6 @@ one transaction; then the delivery is acknowledged. From then on it has the guar
 framework: retries, dead-lettering with a reason, one effect for any number of deliveries.
 """
 
-from __future__ import annotations
-
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from psycopg.types.json import Jsonb

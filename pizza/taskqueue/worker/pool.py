@@ -4,8 +4,6 @@ Each worker has its own threads and connections, as if it were a process. They s
 memory, one relay and the shutdown request.
 """
 
-from __future__ import annotations
-
 import threading
 from dataclasses import replace
 

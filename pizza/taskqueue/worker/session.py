@@ -4,8 +4,6 @@ PostgreSQL releases the lock when this connection ends, so others detect at once
 a claim is gone, without waiting for a heartbeat.
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
 import threading

@@ -5,8 +5,6 @@ release understands is neither poison nor a failed attempt for an older worker, 
 it for a newer one. Events need no version: they only get new fields (see docs/tasks.md).
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from datetime import timedelta

@@ -5,8 +5,6 @@ signals, and while a job runs it keeps the broker connection alive; the thread t
 `_broker_lock` owns the connection. See pizza.taskqueue.worker.fetcher for the order of messages.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import threading
