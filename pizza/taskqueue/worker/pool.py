@@ -22,10 +22,11 @@ class WorkerPool:
         self, app: App, db_url: str, broker_url: str, options: WorkerOptions, concurrency: int
     ) -> None:
         self._failures: list[BaseException] = []
-        self._workers = [
-            Worker(app, db_url, broker_url, _worker_options(options, number))
+        numbered = (
+            replace(options, name=f"{options.name}.{number}", relay=options.relay and number == 1)
             for number in range(1, concurrency + 1)
-        ]
+        )
+        self._workers = [Worker(app, db_url, broker_url, each) for each in numbered]
 
     def run(self) -> None:
         """Run until SIGTERM, SIGHUP or SIGINT, or until a worker ends. Main thread only.
@@ -55,7 +56,3 @@ class WorkerPool:
             worker.run_until_stopped()
         except BaseException as failure:
             self._failures.append(failure)
-
-
-def _worker_options(options: WorkerOptions, number: int) -> WorkerOptions:
-    return replace(options, name=f"{options.name}.{number}", relay=options.relay and number == 1)
