@@ -111,6 +111,12 @@ class Delivery:
         given = self.headers.get(SCHEMA_VERSION)
         return given if isinstance(given, int) and not isinstance(given, bool) else 1
 
+    @property
+    def reply_headers(self) -> dict[str, str]:
+        """Where the sender wants the reply, if it said so, as headers of a row."""
+        given = {REPLY_TO: self.reply_to, CORRELATION_ID: self.correlation_id}
+        return {name: text for name, text in given.items() if text is not None}
+
     def check_decodable(self) -> None:
         """Raise PoisonMessage if properties or headers could not be decoded."""
         if self.undecodable is not None:

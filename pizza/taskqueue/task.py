@@ -112,7 +112,7 @@ class Task:
                 "routing_key": routing_key if routing_key is not None else target,
                 "priority": priority,
                 "body": encode(body),
-                "headers": _headers(headers),
+                "headers": traced_headers(headers),
                 "countdown": _interval(countdown),
                 "needs": list(required_tags) if required_tags is not None else None,
             },
@@ -160,15 +160,15 @@ def publish(
             "exchange": exchange,
             "routing_key": routing_key,
             "body": encode(body),
-            "headers": _headers(headers),
+            "headers": traced_headers(headers),
             "priority": 0,
         },
     )
     return identity
 
 
-def _headers(given: Mapping[str, Any] | None) -> Jsonb | None:
-    """With the sender's trace, unless the headers have one."""
+def traced_headers(given: Mapping[str, Any] | None) -> Jsonb | None:
+    """The headers of a row, with the sender's trace unless they have one."""
     headers = dict(given or {})
     if (parent := trace.current()) is not None:
         headers.setdefault(trace.HEADER, parent)

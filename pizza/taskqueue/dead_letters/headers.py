@@ -16,14 +16,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
-from pizza.taskqueue.message import (
-    CONTENT_TYPE,
-    CORRELATION_ID,
-    PERSISTENT,
-    REPLY_TO,
-    Delivery,
-    sanitize_text,
-)
+from pizza.taskqueue.message import CONTENT_TYPE, PERSISTENT, Delivery, sanitize_text
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
 # Limit for the headers of other programs in a dead letter, in octets of JSON. All headers must fit
@@ -97,9 +90,7 @@ def kept_headers(delivery: Delivery) -> dict[str, Any]:
 
     A row has no columns for those two; with the headers a retried message is still answered.
     """
-    sender = {REPLY_TO: delivery.reply_to, CORRELATION_ID: delivery.correlation_id}
-    known = {name: text for name, text in sender.items() if text is not None}
-    return known | json_safe_headers(delivery.headers)
+    return delivery.reply_headers | json_safe_headers(delivery.headers)
 
 
 def traceback_text(error: BaseException) -> str:

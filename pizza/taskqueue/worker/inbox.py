@@ -7,13 +7,10 @@ framework: retries, dead-lettering with a reason, one effect for any number of d
 
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
-from psycopg.types.json import Jsonb
-
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
-from pizza.taskqueue import trace
-from pizza.taskqueue.message import CORRELATION_ID, REPLY_TO, Delivery
-from pizza.taskqueue.task import MAX_PRIORITY, Task
+from pizza.taskqueue.message import Delivery
+from pizza.taskqueue.task import MAX_PRIORITY, Task, traced_headers
 
 _SQL = Queries("taskqueue/messages")
 
@@ -39,17 +36,7 @@ def accept(conn: BoundedConnection, delivery: Delivery, task: Task) -> bool:
             "queue": delivery.queue,
             "priority": max(0, min(delivery.priority, MAX_PRIORITY if limit is None else limit)),
             "body": delivery.body,
-            "headers": Jsonb(_reply_headers(delivery)),
+            "headers": traced_headers(delivery.reply_headers),
         },
     )
     return bool(row[0])
-
-
-def _reply_headers(delivery: Delivery) -> dict[str, str]:
-    """Where the sender wants the reply, if it said so, and the current trace."""
-    given = {
-        REPLY_TO: delivery.reply_to,
-        CORRELATION_ID: delivery.correlation_id,
-        trace.HEADER: trace.current(),
-    }
-    return {name: value for name, value in given.items() if isinstance(value, str)}
