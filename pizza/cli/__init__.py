@@ -19,14 +19,6 @@ from pizza.config.settings import MODES, OPTIONS, SettingsError, load
 from pizza.observability import logging_config
 from pizza.taskqueue.lifecycle import handle_stop_signals
 
-_NEEDS = {
-    "order-service": ("db_url",),
-    "kitchen-worker": ("db_url", "worker_name"),
-    "tracking-service": ("db_url",),
-    "notification-subscriber": (),
-    "webhook-worker": ("db_url",),
-}
-
 
 class _Command(click.Command):
     def get_help(self, ctx: click.Context) -> str:
@@ -42,12 +34,7 @@ def _command() -> click.Command:
         click.Option([f"--{name.replace('_', '-')}", name], is_flag=True)
         for name in commands.SETUP_COMMANDS
     ]
-    return _Command(
-        "restaurant-system",
-        params=options,
-        callback=_run,
-        context_settings={"max_content_width": 100},
-    )
+    return _Command("restaurant-system", params=options, callback=_run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +83,8 @@ def _serve(given: Mapping[str, str | None]) -> int:
     settings = load(given)
     if settings.mode is None:
         raise SettingsError(f"Say what to do: --mode={'|'.join(MODES)}, or a setup command.")
-    settings.require(*_NEEDS[settings.mode])
+    _, needed = commands.SERVICES[settings.mode]
+    settings.require(*needed)
     # Until the service installs its handlers there is no work to finish.
     handle_stop_signals(lambda *_: sys.exit(commands.EXIT_OK))
     logging_config.setup_logging(settings)

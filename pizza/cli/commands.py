@@ -27,13 +27,13 @@ SETUP_COMMANDS = {
     "migrate_db": ("Run database migrations.", "Database migrations are up to date"),
     "setup_queues": ("Initialize RabbitMQ exchanges and queues.", "Exchanges and queues are ready"),
 }
-# Of each mode the function that runs its service.
-_SERVICES = {
-    "order-service": "pizza.web.server.serve:serve",
-    "kitchen-worker": "pizza.processes.kitchen_worker:run_worker",
-    "tracking-service": "pizza.processes.tracking_service:run_tracking",
-    "notification-subscriber": "pizza.processes.notification_subscriber:run_subscriber",
-    "webhook-worker": "pizza.processes.webhook_worker:run_webhook_worker",
+# Of each mode the function that runs its service, and the settings without which it does not run.
+SERVICES = {
+    "order-service": ("pizza.web.server.serve:serve", ["db_url"]),
+    "kitchen-worker": ("pizza.processes.kitchen_worker:run_worker", ["db_url", "worker_name"]),
+    "tracking-service": ("pizza.processes.tracking_service:run_tracking", ["db_url"]),
+    "notification-subscriber": ("pizza.processes.notification_subscriber:run_subscriber", []),
+    "webhook-worker": ("pizza.processes.webhook_worker:run_webhook_worker", ["db_url"]),
 }
 
 
@@ -58,11 +58,12 @@ def run_setup(settings: Settings, names: list[str]) -> int:
 def run_service(settings: Settings) -> int:
     """Run the service of `--mode` until a stop signal, or until its database is unusable."""
     assert settings.mode is not None
+    function, _ = SERVICES[settings.mode]
     check = StartCheck(settings)
     if not check.passes():
         return print_refusal(str(check.problem))
     try:
-        code = pkgutil.resolve_name(_SERVICES[settings.mode])(settings)
+        code = pkgutil.resolve_name(function)(settings)
     except RegistrationRefused as refusal:
         is_subscriber = settings.mode == "notification-subscriber"
         action = "subscriber_refused" if is_subscriber else "worker_refused"
