@@ -58,14 +58,12 @@ class StartCheck(threading.Thread):
             if settings.mode == _ORDER_SERVICE and settings.db_pool is not None:
                 check_connection(settings.db_pool, name=name, pooled=True)
         except DatabaseUnsupported as error:
-            self.problem = self._sentence(str(error))
+            problem = str(error)
+            if settings.mode == _ORDER_SERVICE and problem == TRANSACTION_MODE:
+                problem = f"{problem}; HTTP requests may use this one (--db-pool)"
+            self.problem = f"{problem}."
             log.error("%s", self.problem, extra={"action": "database_unsupported"})
             return True
         except DatabaseUnavailable:
             return False
         return True
-
-    def _sentence(self, problem: str) -> str:
-        if self._settings.mode == _ORDER_SERVICE and problem == TRANSACTION_MODE:
-            problem = f"{problem}; HTTP requests may use this one (--db-pool)"
-        return f"{problem}."

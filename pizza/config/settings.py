@@ -50,11 +50,6 @@ class Option:
     parse: Callable[[str], Any]
     meaning: str
 
-    @property
-    def label(self) -> str:
-        """Flag and variable, for an error."""
-        return f"{self.flag} ({self.variable})" if self.flag else self.variable
-
 
 def option(
     default: object, parse: Callable[[str], Any], *, secret: bool = False, **other: str
@@ -214,7 +209,8 @@ def load(
         try:
             given[each.name] = each.parse(raw)
         except ValueError as problem:
-            raise SettingsError(f"{each.label} {problem}.") from None
+            label = f"{each.flag} ({each.variable})" if each.flag else each.variable
+            raise SettingsError(f"{label} {problem}.") from None
     return Settings(**given)
 
 

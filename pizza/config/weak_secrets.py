@@ -28,9 +28,7 @@ _WORDS = _words(
 _COMMON = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)))
 _NO_LETTER = re.compile(r"[\W_]+")
 _PLACEHOLDERS = _words(
-    """
-    change changeme changethis placeholder replaceme todo fixme yourpassword xxx xxxx
-    """
+    "change changeme changethis placeholder replaceme todo fixme yourpassword xxx xxxx"
 )
 _KNOWN_PASSWORDS = _words(
     """

@@ -68,15 +68,13 @@ def add(name: str, role: str, device: bool, expires: timedelta | None) -> None:
         good_for=expires,
         actor=output.current_actor(),
     )
-    if output.wants_json():
-        output.print_json({**dataclasses.asdict(kept), "key": key})
-        return
-    terminal.echo(key)
-    terminal.echo(
-        f"This is the key {kept.id} of {kept.name}, role {kept.role}. It is not shown again. "
-        "From now on the order service asks staff for a key: Authorization: Bearer …",
-        err=True,
-    )
+    output.print_result(key, {**dataclasses.asdict(kept), "key": key})
+    if not output.wants_json():
+        terminal.echo(
+            f"This is the key {kept.id} of {kept.name}, role {kept.role}. It is not shown again. "
+            "From now on the order service asks staff for a key: Authorization: Bearer …",
+            err=True,
+        )
 
 
 @keys.command("list")

@@ -60,11 +60,9 @@ def add(url: str, types: str | None, description: str | None) -> None:
         found, secret = service.add_webhook(
             conn, url, change.types, description, actor=output.current_actor()
         )
-    if output.wants_json():
-        output.print_json(documents.webhook(found, secret))
-        return
-    terminal.echo(secret)
-    terminal.echo(f"This is the secret of webhook {found.id}. It is not shown again.", err=True)
+    output.print_result(secret, documents.webhook(found, secret))
+    if not output.wants_json():
+        terminal.echo(f"This is the secret of webhook {found.id}. It is not shown again.", err=True)
 
 
 @webhooks.command("list")
