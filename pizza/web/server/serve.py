@@ -77,7 +77,7 @@ def serve(settings: Settings) -> int:
     session.start()
     _start_thread(_log_ready, settings, shared, session.tried, end)
     logging.getLogger("_granian").addFilter(_is_relevant)
-    server = _server(settings)
+    server = _Server(settings)
     code = 0
     try:
         server.serve(target_loader=functools.partial(load_app, settings, shared), wrap_loader=False)
@@ -97,8 +97,26 @@ class _Server(MPServer):
     Granian itself stops when one worker crashes twice within 5.5 seconds.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            "pizza",
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.WSGI,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=_HEAD_SECONDS * 1000, max_buffer_size=_MAX_HEADERS
+            ),
+            workers=settings.web_workers,
+            blocking_threads=_THREADS + settings.streams_per_worker,
+            backpressure=_connections() + settings.streams_per_worker,
+            websockets=False,
+            respawn_failed_workers=True,
+            workers_kill_timeout=_STOP_SECONDS,
+            log_dictconfig=_KEEP_LOGGING,
+            # Its warnings concern thread counts that were chosen by measurement.
+            log_level=LogLevels.info if settings.log_level == "DEBUG" else LogLevels.error,
+        )
         self._crashes: list[float] = []
         self._hangup_is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
@@ -148,7 +166,7 @@ class _Server(MPServer):
 
 @contextmanager
 def _block_signals() -> Iterator[None]:
-    """Block STOP_SIGNALS for processes that are started in the block, until they unblock them.
+    """Block STOP_SIGNALS for processes that are started in the block.
 
     A signal during their imports would end them with a traceback.
     """
@@ -167,28 +185,6 @@ def _block_signals() -> Iterator[None]:
 def _is_relevant(record: logging.LogRecord) -> bool:
     """A log filter: drop granian's message about crashed workers, which `_serve_loop` logs."""
     return not record.getMessage().startswith("Unexpected exit from worker")
-
-
-def _server(settings: Settings) -> _Server:
-    return _Server(
-        "pizza",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=_HEAD_SECONDS * 1000, max_buffer_size=_MAX_HEADERS
-        ),
-        workers=settings.web_workers,
-        blocking_threads=_THREADS + settings.streams_per_worker,
-        backpressure=_connections() + settings.streams_per_worker,
-        websockets=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=_STOP_SECONDS,
-        log_dictconfig=_KEEP_LOGGING,
-        # Its warnings concern thread counts that were chosen by measurement.
-        log_level=LogLevels.info if settings.log_level == "DEBUG" else LogLevels.error,
-    )
 
 
 def _port_problem(host: str, port: int, *, share: bool) -> str | None:

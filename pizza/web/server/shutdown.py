@@ -10,7 +10,6 @@ without storing anything.
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterable
 from granian import _signals as granian_signals
 from granian._granian import WorkerSignal
 
-from pizza.taskqueue.lifecycle import STOP_SIGNALS, handle_stop_signals
+from pizza.taskqueue.lifecycle import STOP_SIGNALS
 from pizza.web.http.problems import Problem, send_problem
 from pizza.web.http.response_headers import NOSNIFF
 from pizza.web.wsgi import Environ, StartResponse, Wsgi, add_headers
@@ -88,21 +87,19 @@ def install_signal_handlers(drain: Drain) -> None:
     """Handle the stop signals of this process: drain, then let granian stop.
 
     Replaces the function with which granian would set up its signals; granian receives the event
-    for which it waits. A thread reads the signals from a descriptor, because the main thread waits
-    inside granian, where a Python handler may never run.
+    for which it waits. A thread waits for the signals, because the main thread waits inside
+    granian, where a Python handler may never run. They stay blocked, as the main process started
+    this one with them.
     """
-    receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-    signal.set_wakeup_fd(sender.fileno())
-    handle_stop_signals(lambda *_: None)
-    # The main process has blocked them until now.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def set_sync_signals() -> WorkerSignal:
         stop = WorkerSignal()
+        # SIGHUP is ignored if the service was started with nohup.
+        awaited = {each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN}
 
         def forward() -> None:
-            while receiver.recv(1) and sender:  # references keep both ends open
+            while True:
+                signal.sigwait(awaited)
                 drain.close()
                 stop.set()
 
