@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -37,20 +38,6 @@ FRAMEWORK_QUERIES = {
     _SQL.dead_letter, _SQL.dead_letter_unclaimed, _SQL.dead_letter_raw, _SQL.publish_raw,
     _SQL.message_exists, _SQL.defer, _SQL.redeliver,
 }  # fmt: skip
-
-
-class _FakeReconnectingConnection:
-    """Returns the fake connection, also after an outage."""
-
-    def __init__(self, connection: FakeConnection) -> None:
-        self._connection = connection
-
-    def connection(self) -> FakeConnection:
-        """The fake connection."""
-        return self._connection
-
-    def invalidate(self, error: Exception | None = None) -> None:
-        """Do nothing: after one of `failures` PostgreSQL is available again."""
 
 
 @dataclass(slots=True)
@@ -140,12 +127,14 @@ def run(
     }
     connection = FakeConnection({**(answers or {}), **framework}, failures)
     connection.claimed = claimed
+    # After one of `failures` PostgreSQL is available again.
+    db = SimpleNamespace(connection=lambda: connection, invalidate=lambda _error: None)
     context = _StubContext(
         worker_name="stub",
         worker_id=1,
         lease=timedelta(seconds=15),
         queues=(task.queue,),
-        db=cast(ReconnectingConnection, _FakeReconnectingConnection(connection)),
+        db=cast(ReconnectingConnection, db),
         stop_at=math.inf if stop_at is None else stop_at,
         lose_lease_at=math.inf if lose_lease_at is None else lose_lease_at,
     )
