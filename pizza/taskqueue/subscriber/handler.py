@@ -111,7 +111,7 @@ class HandlerThread(threading.Thread):
             try:
                 event = parse_event(delivery, message.delivery_info)
             except PoisonMessage as poison:
-                return self._dead_letter(delivery, None, str(poison), attempt=1)
+                return self._dead_letter(delivery, None, str(poison))
             return self._process_event(delivery, event)
 
     def _process_event(self, delivery: Delivery, event: Event) -> Processed:
@@ -126,11 +126,11 @@ class HandlerThread(threading.Thread):
             except (Released, NameLockLost):
                 raise
             except PoisonMessage as poison:
-                return self._dead_letter(delivery, event, str(poison), event.attempt)
+                return self._dead_letter(delivery, event, str(poison))
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 if not self._config.retry.should_retry(event.attempt, error):
-                    return self._dead_letter(delivery, event, reason, event.attempt, error)
+                    return self._dead_letter(delivery, event, reason, error)
                 delay = self._config.retry.delay(event.attempt).total_seconds()
                 text = f"Attempt {event.attempt} failed, next in {delay:.1f} s: {reason[:1000]}"
                 log_action(log.warning, "event_retried", text, _details(event))
@@ -152,14 +152,13 @@ class HandlerThread(threading.Thread):
                 log.exception("After an event", extra={"action": "event_failed_late"})
 
     def _dead_letter(
-        self,
-        delivery: Delivery,
-        event: Event | None,
-        reason: str,
-        attempt: int,
-        cause: Exception | None = None,
+        self, delivery: Delivery, event: Event | None, reason: str, cause: Exception | None = None
     ) -> Processed:
-        """Dead-letter a delivery. With a database it is in the outbox when this returns."""
+        """Dead-letter a delivery. With a database it is in the outbox when this returns.
+
+        event: None for a delivery that could not be read.
+        """
+        attempt = event.attempt if event is not None else 1
         letter = OutgoingDeadLetter.from_delivery(delivery, reason, error=cause, attempt=attempt)
 
         def step(conn: BoundedConnection | None) -> None:
