@@ -13,6 +13,7 @@ from werkzeug.routing import Map
 from pizza.auth.authenticator import Authenticator
 from pizza.config.settings import Settings
 from pizza.database.connection import connect
+from pizza.orders.placement import OrderPlacement
 from pizza.taskqueue import trace
 from pizza.web import openapi, pages
 from pizza.web.api import (
@@ -24,7 +25,6 @@ from pizza.web.api import (
     order_actions,
     orders,
     reports,
-    tracking,
     webhooks,
     workers,
 )
@@ -40,6 +40,7 @@ from pizza.web.security.rate_limits import RateLimits
 from pizza.web.security.request_checks import HostCheck, check_requests
 from pizza.web.streams import endpoints
 from pizza.web.streams.hub import StreamHub
+from pizza.web.streams.limiter import StreamLimiter
 
 __all__ = ["Dependencies", "WebApp", "create_app"]
 
@@ -105,17 +106,17 @@ def create_app(settings: Settings, dependencies: Dependencies) -> WebApp:
     limits = RateLimits(settings, authenticator, authorizer.has_key)
     authorizer.install(app)
     etags.install(app)
-    place_order = PlaceOrder(settings, dependencies, authorizer, limits)
-    orders.register(app, dependencies, place_order)
-    tracking.register(app, dependencies, credentials)
+    place_order = PlaceOrder(
+        settings, dependencies, authorizer, limits, OrderPlacement(settings.cooking_time)
+    )
+    orders.register(app, dependencies, place_order, credentials)
     for topic in (order_actions, workers, menu, kitchen, customers, reports):
         topic.register(app, dependencies)
     hub = StreamHub(
         lambda: connect(settings.db_url, name=f"{settings.service} streams"), authenticator.refresh
     )
-    app.streams = endpoints.StreamEndpoints(
-        dependencies, authenticator, limits, hub, settings.streams_per_worker
-    )
+    limiter = StreamLimiter(settings.streams_per_worker, hub.ping)
+    app.streams = endpoints.StreamEndpoints(dependencies, authenticator, limits, hub, limiter)
     endpoints.register(app, app.streams, credentials)
     webhooks.register(app, dependencies, settings)
     health.register(app, dependencies)
@@ -127,10 +128,10 @@ def create_app(settings: Settings, dependencies: Dependencies) -> WebApp:
     name_paths.accept_trailing_slashes(app)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     hosts = HostCheck(settings.allowed_hosts, authenticator.auth_required)
-    app.wsgi_app = check_requests(app.wsgi_app, hosts, limits)  # type: ignore[method-assign, assignment]
+    wsgi = check_requests(app.wsgi_app, hosts, limits)
     if settings.log_level == "DEBUG":
-        app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    app.wsgi_app = response_headers.with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign, assignment]
-    app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
+        wsgi = access_log(wsgi)
+    wsgi = response_headers.with_headers(wsgi)
+    wsgi = behind_proxies(wsgi, settings.trusted_proxies)
+    app.wsgi_app = trace.each_request(wsgi)  # type: ignore[method-assign, assignment]
     return app

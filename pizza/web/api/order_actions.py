@@ -7,7 +7,6 @@ the client has read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from flask import Response
 from flask_openapi3.openapi import OpenAPI
@@ -26,6 +25,7 @@ from pizza.web.schemas.requests import (
     PriorityRequest,
     ReasonRequest,
     SendBackRequest,
+    StaffRequest,
     parse_request,
 )
 from pizza.web.schemas.responses import StatusResponse
@@ -39,10 +39,13 @@ _RESPONSES = openapi.responses(
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the four actions to `app`."""
 
-    def change(number: str, action: Callable[..., None], **fields: Any) -> Response:
+    def change(
+        number: str, action: Callable[..., None], form: StaffRequest, **more: str
+    ) -> Response:
+        """Apply an action with the fields of a form, and `more`, as its parameters."""
+        parameters = {**form.model_dump(), **more, "actor": authorization.current_actor()}
         with dependencies.connection() as conn:
-            version = etags.expected_version(conn, number)
-            action(conn, number, version=version, actor=authorization.current_actor(), **fields)
+            action(conn, number, version=etags.expected_version(conn, number), **parameters)
             found = service.order_status(conn, number)
         return etags.versioned_response(serializers.status(found), found.version)
 
@@ -56,11 +59,11 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = parse_request(ReasonRequest, optional=True)
         if authorization.current_principal().is_staff:
-            return change(path.number, actions.cancel, reason=form.reason, by=form.by)
+            return change(path.number, actions.cancel, form)
         if form.by is not None:
             errors = [FieldError("by", "is for staff")]
             raise Forbidden("A customer cancels in no other name.", errors)
-        return change(path.number, actions.cancel, reason=form.reason, role=CUSTOMER)
+        return change(path.number, actions.cancel, form, role=CUSTOMER)
 
     @app.post(
         "/orders/<number>/deliver",
@@ -70,8 +73,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses=_RESPONSES,
     )
     def deliver_order(path: OrderPath, header: etags.IfMatch) -> Response:
-        form = parse_request(ByRequest, optional=True)
-        return change(path.number, actions.deliver, by=form.by)
+        return change(path.number, actions.deliver, parse_request(ByRequest, optional=True))
 
     @app.post(
         "/orders/<number>/send-back",
@@ -81,8 +83,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses=_RESPONSES,
     )
     def send_back_order(path: OrderPath, header: etags.IfMatch) -> Response:
-        form = parse_request(SendBackRequest)
-        return change(path.number, actions.send_back, reason=form.reason, by=form.by)
+        return change(path.number, actions.send_back, parse_request(SendBackRequest))
 
     @app.post(
         "/orders/<number>/priority",
@@ -92,11 +93,4 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses=_RESPONSES,
     )
     def prioritise_order(path: OrderPath, header: etags.IfMatch) -> Response:
-        form = parse_request(PriorityRequest)
-        return change(
-            path.number,
-            actions.set_priority,
-            priority=form.priority,
-            reason=form.reason,
-            by=form.by,
-        )
+        return change(path.number, actions.set_priority, parse_request(PriorityRequest))

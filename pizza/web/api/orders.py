@@ -1,7 +1,11 @@
-"""Orders over HTTP: place one (see place_order.py), list them, read one, its status and history."""
+"""Orders over HTTP: place one (see place_order.py), list them, read one, its status and history.
+
+A customer reads an order by its tracking token, as JSON or as a page.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from flask import Response, request
@@ -13,22 +17,29 @@ from pizza.domain.order import ORDER_TYPES
 from pizza.domain.status import STATUSES
 from pizza.orders import orders as service
 from pizza.web import openapi
-from pizza.web.api.place_order import PATH, FastPath, PlaceOrder
+from pizza.web.api.place_order import PATH, PlaceOrder, fast_path
 from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags, pagination
 from pizza.web.http.idempotency import IdempotencyKeyHeader
 from pizza.web.http.responses import list_response
+from pizza.web.pages import html, track
 from pizza.web.schemas import documents, examples, serializers
 from pizza.web.schemas.responses import (
     ChangeResponse,
     StatusResponse,
     SummaryResponse,
+    TrackedResponse,
     WholeResponse,
 )
 from pizza.web.security import authorization
+from pizza.web.security.credentials import Credentials
 
 TAG = Tag(name="orders", description="Place orders and follow them")
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
+
+
+def _one_of(values: Sequence[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(values)})
 
 
 class OrderPath(BaseModel):
@@ -37,15 +48,19 @@ class OrderPath(BaseModel):
     number: str = Field(description="such as ORD_20241216_001")
 
 
+class TokenPath(BaseModel):
+    """The token of an order."""
+
+    token: str = Field(description="tracking_token in the response to POST /orders")
+
+
 class OrdersQuery(BaseModel):
     """Which orders. All parameters are strings, so that errors have our texts."""
 
     model_config = ConfigDict(extra="allow")
 
-    status: Annotated[str | None, WithJsonSchema({"type": "string", "enum": list(STATUSES)})] = None
-    type: Annotated[str | None, WithJsonSchema({"type": "string", "enum": list(ORDER_TYPES)})] = (
-        None
-    )
+    status: Annotated[str | None, _one_of(STATUSES)] = None
+    type: Annotated[str | None, _one_of(ORDER_TYPES)] = None
 
 
 class ListQuery(OrdersQuery):
@@ -59,9 +74,11 @@ class ListQuery(OrdersQuery):
     )
 
 
-def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> None:
+def register(
+    app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder, credentials: Credentials
+) -> None:
     """Add the order views to `app`."""
-    app.wsgi_app = FastPath(endpoint, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = fast_path(endpoint, app.wsgi_app)  # type: ignore[method-assign, assignment]
 
     @app.post(
         PATH,
@@ -139,3 +156,23 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         return etags.versioned_response(
             serializers.history(changes, include_private=include_private), len(changes)
         )
+
+    @app.get(
+        "/track/<token>",
+        tags=[TAG],
+        summary="An order, with its history, for its customer: the address is the key",
+        responses=openapi.versioned(openapi.responses(TrackedResponse, 400, 404, 503)),
+    )
+    def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
+        number = track.order_of_token(credentials, path.token)
+        with dependencies.connection() as conn:
+            found = service.get_order(conn, number)
+            steps = service.order_history(conn, number)
+        if html.prefers_html():
+            return track.tracking_page(found, steps, path.token)
+        document = {**documents.order(found), "history": [documents.change(step) for step in steps]}
+        response = etags.versioned_response(serializers.dump(document), found.version)
+        # The URL contains the token, so it must not be sent to another site.
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.vary.add("Accept")
+        return response

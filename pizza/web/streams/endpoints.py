@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from flask import Response, request
@@ -20,8 +21,7 @@ from pizza.domain.roles import STATION
 from pizza.domain.status import ENDED, STATUSES
 from pizza.orders import orders as service
 from pizza.web import openapi
-from pizza.web.api.orders import OrderPath, OrdersQuery
-from pizza.web.api.tracking import TokenPath
+from pizza.web.api.orders import OrderPath, OrdersQuery, TokenPath
 from pizza.web.dependencies import Dependencies
 from pizza.web.pages import track
 from pizza.web.security import authorization
@@ -69,25 +69,19 @@ class LastEventId(BaseModel):
     )
 
 
+@dataclass(frozen=True, slots=True)
 class StreamEndpoints:
     """Opens the streams of this HTTP worker."""
 
-    def __init__(
-        self,
-        dependencies: Dependencies,
-        authenticator: Authenticator,
-        limits: RateLimits,
-        hub: StreamHub,
-        max_streams: int,
-    ) -> None:
-        """max_streams: how many may be open in this process."""
-        self._dependencies, self._authenticator = dependencies, authenticator
-        self._limits, self._hub = limits, hub
-        self._limiter = StreamLimiter(max_streams, hub.ping)
+    dependencies: Dependencies
+    authenticator: Authenticator
+    limits: RateLimits
+    hub: StreamHub
+    limiter: StreamLimiter
 
     def close(self) -> None:
         """End all streams at once, when the process stops."""
-        self._hub.close()
+        self.hub.close()
 
     def stream_order(
         self, number: str, last: str | None, *, include_private: bool, by_token: bool
@@ -99,7 +93,7 @@ class StreamEndpoints:
         client has the tracking token, so its right does not end. Raises OrderNotFound.
         """
         number = service.validate_number(number)
-        with self._dependencies.connection() as conn:
+        with self.dependencies.connection() as conn:
             found = service.order_status(conn, number)
             after = _parse_event_id(last)
             if after is None or after > found.version:
@@ -117,7 +111,7 @@ class StreamEndpoints:
                 check=(lambda caller: caller.may_see_order(number)) if may_end else None,
             )
             try:
-                self._hub.subscribe(stream, conn)
+                self.hub.subscribe(stream, conn)
                 stream.start(after, storage.changes_of_order(conn, number, after))
             except BaseException:
                 stream.close()
@@ -132,12 +126,12 @@ class StreamEndpoints:
             None, event_filter=event_filter, check=lambda caller: caller.has_role(STATION)
         )
         try:
-            with self._dependencies.connection() as conn:
+            with self.dependencies.connection() as conn:
                 after = Cursor.parse(last) if last is not None else None
                 if after is not None and after.position > storage.last_assigned_position(conn):
                     after = None  # of another database
-                position = self._hub.subscribe(stream, conn, after)
-                self._dependencies.read_audit.record(
+                position = self.hub.subscribe(stream, conn, after)
+                self.dependencies.read_audit.record(
                     conn, "events_read", "order", seconds=BOARD_SECONDS
                 )
                 if after is None:
@@ -158,16 +152,16 @@ class StreamEndpoints:
     ) -> Stream:
         """Open a stream, counted by the limiter. check: whether its caller may still read it."""
         shown = authorization.credential_of(request.environ)
-        client = self._limits.stream_client(request.environ)
+        client = self.limits.stream_client(request.environ)
 
         def is_authorized() -> bool:
-            return check is not None and check(self._authenticator.authenticate_cached(shown))
+            return check is not None and check(self.authenticator.authenticate_cached(shown))
 
         def close(stream: Stream) -> None:
-            self._hub.unsubscribe(stream)
-            self._limiter.release(client)
+            self.hub.unsubscribe(stream)
+            self.limiter.release(client)
 
-        self._limiter.acquire(client)
+        self.limiter.acquire(client)
         return Stream(
             number,
             status=status,
