@@ -33,7 +33,6 @@ class BrokerConnection:
     lost: the BrokerUnavailable that `wait` or `drain_cancelled` has raised.
     blocked: whether RabbitMQ accepts no messages from this connection, because it is short of
         memory or disk space. RabbitMQ notifies a connection after its next publish.
-    closed_reason: why the connection or its channel has failed, in any call; None before.
     """
 
     def __init__(self, url: str, *, name: str, heartbeat: int = HEARTBEAT_S) -> None:
@@ -45,7 +44,6 @@ class BrokerConnection:
         self._heartbeat = heartbeat
         self._frames = FrameReader()
         self.lost: BrokerUnavailable | None = None
-        self.closed_reason: str | None = None
         self.blocked = False
         self.connection: amqp.Connection = connect(
             address.parse(url),
@@ -70,22 +68,12 @@ class BrokerConnection:
         self.blocked = blocked
 
     @contextmanager
-    def _record_errors(self) -> Generator[None, None, None]:
-        """As `translate_amqp_errors`; `closed_reason` records the first error."""
-        try:
-            with translate_amqp_errors():
-                yield
-        except BrokerUnavailable as error:
-            self.closed_reason = self.closed_reason or str(error)
-            raise
-
-    @contextmanager
     def _temporary_channel(self) -> Generator[amqp.Channel, None, None]:
         """A second channel, for methods after which the broker may close it.
 
         py-amqp opens it again after such an error.
         """
-        with self._record_errors():
+        with translate_amqp_errors():
             channel = self.connection.channel()
             yield channel
             channel.close()
@@ -138,7 +126,7 @@ class BrokerConnection:
         `lost`.
         """
         try:
-            with self._record_errors():
+            with translate_amqp_errors():
                 self._wait(timeout, wakeups)
         except BrokerUnavailable as error:
             self.lost = error
@@ -179,7 +167,7 @@ class BrokerConnection:
 
     def get(self, queue: str) -> Any | None:
         """The head of a queue, unacknowledged; None when it is empty. Raises QueueMissing."""
-        with self._record_errors():
+        with translate_amqp_errors():
             return self.channel.basic_get(queue)
 
     def consume(self, queues: Sequence[str], callback: Callable[[str, Any], None]) -> None:
@@ -188,7 +176,7 @@ class BrokerConnection:
         callback: gets the queue's name and the message, on the thread that calls `wait`. When a
         queue is missing, the next call that reads from the broker raises QueueMissing.
         """
-        with self._record_errors():
+        with translate_amqp_errors():
             with self._transport.buffered_writes():
                 for queue in queues:
                     self.channel.basic_consume(
@@ -205,7 +193,7 @@ class BrokerConnection:
         QueueInUse when the queue has another consumer.
         """
         try:
-            with self._record_errors():
+            with translate_amqp_errors():
                 self.channel.basic_consume(
                     queue, consumer_tag=queue, exclusive=exclusive, callback=callback
                 )
@@ -214,7 +202,7 @@ class BrokerConnection:
 
     def cancel(self, queues: Sequence[str]) -> None:
         """Cancel consumers. Deliveries may arrive until `drain_cancelled` returns."""
-        with self._record_errors(), self.corked():
+        with translate_amqp_errors(), self.corked():
             for queue in queues:
                 # The broker works in order, so the answer to the last one covers all.
                 nowait = queue != queues[-1]
@@ -231,7 +219,7 @@ class BrokerConnection:
 
     def prefetch(self, count: int) -> None:
         """Limit the unacknowledged messages of each consumer that starts after this."""
-        with self._record_errors():
+        with translate_amqp_errors():
             self.channel.basic_qos(0, count, False)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
@@ -239,7 +227,7 @@ class BrokerConnection:
 
         multiple: also acknowledge all earlier messages.
         """
-        with self._record_errors(), self._transport.buffered_writes():
+        with translate_amqp_errors(), self._transport.buffered_writes():
             self.channel.basic_ack(tag, multiple)
 
     @contextmanager
@@ -255,7 +243,7 @@ class BrokerConnection:
 
     def requeue_many(self, tags: Iterable[int]) -> None:
         """Requeue messages in one write; each keeps its place in its queue."""
-        with self._record_errors(), self.corked():
+        with translate_amqp_errors(), self.corked():
             for tag in tags:
                 self.channel.basic_reject(tag, requeue=True)
 
