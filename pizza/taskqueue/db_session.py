@@ -1,6 +1,7 @@
 """The database connection of one thread: reconnects when it breaks."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -36,7 +37,7 @@ class ReconnectingConnection:
         self._backoff = Backoff()
         self._unavailable = False
         self._refused = False
-        self._refused_at: float | None = None
+        self._refused_at = -math.inf
 
     def connection(self) -> BoundedConnection:
         """The open connection. Waits with back-off while PostgreSQL is unavailable or refuses work.
@@ -89,10 +90,7 @@ class ReconnectingConnection:
 
     def _refused_lately(self) -> bool:
         """Whether the server refused work a moment ago; other statements may succeed meanwhile."""
-        if self._refused_at is None or time.monotonic() - self._refused_at > Backoff.LONGEST_S:
-            self._refused_at = None
-            return False
-        return True
+        return time.monotonic() - self._refused_at <= Backoff.LONGEST_S
 
     def close(self) -> None:
         """Close the connection, if it is open."""
