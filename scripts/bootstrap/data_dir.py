@@ -20,13 +20,12 @@ KEPT = FOLDER / "kept"
 PARALLEL = "parallel-"
 
 
-class DataFolderError(Exception):
-    """The folder cannot be used; the message is one sentence."""
-
-
 @contextmanager
 def data_folder() -> Iterator[Path]:
-    """Hold a folder for the time of the block: the kept one, or another where that is in use."""
+    """Hold a folder for the time of the block: the kept one, or another where that is in use.
+
+    Raises PermissionError, whose message is a sentence.
+    """
     try:
         FOLDER.mkdir(exist_ok=True, mode=0o700)
         _remove_abandoned()
@@ -36,7 +35,7 @@ def data_folder() -> Iterator[Path]:
             folder = Path(tempfile.mkdtemp(prefix=PARALLEL, dir=FOLDER))
             lock = _lock(folder)
     except PermissionError as error:
-        raise DataFolderError(
+        raise PermissionError(
             f"{error.filename} belongs to another account: remove {FOLDER} as that account."
         ) from error
     try:

@@ -9,8 +9,7 @@ from bootstrap.data_dir import FOLDER
 from devservices.install import packages
 from devservices.ports import LOOPBACK, listens
 from devservices.postgres import Postgres
-from devservices.server import PrivateServer
-from devservices.unprivileged import unprivileged_commands
+from devservices.server import PrivateServer, unprivileged_commands
 
 PACKAGES = {"pgbouncer": "pgbouncer"}  # program: Debian package
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Self
 from devservices.install.postgres import find_postgres
 from devservices.ports import LOOPBACK
 from devservices.process import ProcessFailed, last_line, run_command
-from devservices.server import PrivateServer
-from devservices.unprivileged import change_owner, unprivileged_commands
+from devservices.server import PrivateServer, change_owner, unprivileged_commands
 from devservices.waiting import wait_until
 
 if TYPE_CHECKING:

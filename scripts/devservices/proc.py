@@ -1,6 +1,7 @@
 """Reads /proc. A process may end between two reads, which is no error."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,21 +28,13 @@ def is_alive(pid: int) -> bool:
 
 def cpu_seconds(root: int) -> float:
     """Processor time of a process, its living descendants, and its children that have ended."""
-    total = 0
-    for pid in (root, *descendants(root)):
-        with suppress(OSError):
-            # user, system, and the same of children that were waited for
-            total += sum(map(int, stat_fields(pid)[11:15]))
-    return total / TICKS
+    # user, system, and the same of children that were waited for
+    return _total(root, lambda pid: sum(map(int, stat_fields(pid)[11:15]))) / TICKS
 
 
 def resident_bytes(root: int) -> int:
     """Resident memory of a process and all its descendants; 0 for one that has ended."""
-    total = 0
-    for pid in (root, *descendants(root)):
-        with suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    return total
+    return _total(root, lambda pid: _pages(pid)[1]) * PAGE
 
 
 def anonymous_bytes(root: int) -> int:
@@ -50,9 +43,18 @@ def anonymous_bytes(root: int) -> int:
     Resident memory counts the pages of shared buffers that a server's process has touched, and so
     grows until it has touched them all.
     """
-    kilobytes = 0
+    return _total(root, lambda pid: _pages(pid)[1] - _pages(pid)[2]) * PAGE
+
+
+def _total(root: int, figure: Callable[[int], int]) -> int:
+    """The sum of a figure over a process and all its descendants."""
+    total = 0
     for pid in (root, *descendants(root)):
-        with suppress(OSError):
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            kilobytes += sum(int(x.split()[1]) for x in lines if x.startswith("RssAnon:"))
-    return kilobytes * 1024
+        with suppress(OSError, IndexError):
+            total += figure(pid)
+    return total
+
+
+def _pages(pid: int) -> list[int]:
+    """Of a process: all its pages, the resident ones, and those that have a file or are shared …"""
+    return list(map(int, Path(f"/proc/{pid}/statm").read_text().split()))

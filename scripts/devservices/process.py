@@ -75,7 +75,7 @@ class GuardedProcess:
             try:
                 self._guard = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(GUARD), str(write_end), *map(str, command)],
-                    env=None if env is None else dict(env),
+                    env=env,
                     cwd=cwd,
                     stdin=subprocess.PIPE,  # the life line: nothing is ever written to it
                     stdout=output,
@@ -94,7 +94,12 @@ class GuardedProcess:
 
     def poll(self) -> int | None:
         """Exit status, or None while it runs. Once there is one, all descendants are gone."""
-        return self._settle(self._guard.poll())
+        status = self._guard.poll()
+        if status is not None and status < 0 and not self._settled:
+            for pid in session(self.guard_pid):  # what the guard, killed itself, can no longer do
+                send_signal(pid, signal.SIGKILL)
+            self._settled = True
+        return status
 
     @property
     def running(self) -> bool:
@@ -103,7 +108,8 @@ class GuardedProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end; subprocess.TimeoutExpired after `timeout` seconds."""
-        return self._settle(self._guard.wait(timeout)) or 0
+        self._guard.wait(timeout)
+        return self.poll() or 0
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the command itself; nothing happens when it has ended."""
@@ -112,8 +118,7 @@ class GuardedProcess:
 
     def kill(self) -> None:
         """kill -9, and wait until the command and all its descendants are gone."""
-        self.send(signal.SIGKILL)
-        self._close(10)
+        self.stop(signal.SIGKILL, 0)
 
     def stop(self, number: signal.Signals = signal.SIGTERM, grace: float = 10) -> int:
         """Send the signal, kill after `grace` seconds; the exit status."""
@@ -124,7 +129,10 @@ class GuardedProcess:
         """Wait `grace` seconds for its end, then kill; the exit status."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(grace)
-        return self._close(10)
+        assert self._guard.stdin
+        with contextlib.suppress(OSError):
+            self._guard.stdin.close()  # the life line: the guard kills what is left
+        return self.wait(10)
 
     def pause(self) -> None:
         """Freeze the command with all its descendants."""
@@ -138,18 +146,3 @@ class GuardedProcess:
         self.send(number)
         for pid in descendants(self.pid):
             send_signal(pid, number)
-
-    def _close(self, timeout: float) -> int:
-        """Close the life line, which ends what is left."""
-        if self._guard.stdin:
-            with contextlib.suppress(OSError):
-                self._guard.stdin.close()
-        return self._settle(self._guard.wait(timeout)) or 0
-
-    def _settle(self, status: int | None) -> int | None:
-        """Pass the status on; where the guard was killed, first do what it can no longer do."""
-        if status is not None and status < 0 and not self._settled:
-            for pid in session(self.guard_pid):
-                send_signal(pid, signal.SIGKILL)
-            self._settled = True
-        return status

@@ -22,7 +22,7 @@ class Proxy:
         self.delay = 0.0
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
-        self._silent: frozenset[int] = frozenset()
+        self._silent = (False, False)  # what the client sends, what the server sends
         self._gate = threading.Lock()  # what is silenced under it has let its last byte through
         # How many bytes each pair may still pass; None: any number.
         self._pairs: dict[tuple[socket.socket, socket.socket], int | None] = {}
@@ -48,13 +48,11 @@ class Proxy:
     def blackhole(self, *, to_server: bool = True, to_client: bool = True) -> None:
         """From now on nothing gets through, in both directions or in one; no end is notified."""
         with self._gate:
-            self._silent = frozenset(
-                side for side, silent in enumerate((to_server, to_client)) if silent
-            )
+            self._silent = (to_server, to_client)
 
     def resume(self) -> None:
         """Let everything through again, also what was held up meanwhile."""
-        self._silent = frozenset()
+        self._silent = (False, False)
 
     def recover(self) -> None:
         """Let everything through again. What was underway meanwhile is cut, and lost."""
@@ -97,8 +95,8 @@ class Proxy:
     def _pump(self, pair: tuple[socket.socket, socket.socket]) -> None:
         with suppress(OSError, ValueError):
             while True:
-                silent = self._silent
-                open_sides = [end for side, end in enumerate(pair) if side not in silent]
+                sides = zip(pair, self._silent, strict=True)
+                open_sides = [end for end, silent in sides if not silent]
                 if not open_sides:
                     if pair[0].fileno() < 0:
                         break
@@ -114,7 +112,7 @@ class Proxy:
     def _forward(self, pair: tuple[socket.socket, socket.socket], side: int) -> None:
         """Forward data of one side; OSError at its end, or at the limit of `limit_data`."""
         with self._gate:
-            if side in self._silent:
+            if self._silent[side]:
                 return
             data = pair[side].recv(65536)
         if not data:

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from bootstrap.data_dir import DataFolderError, data_folder
+from bootstrap.data_dir import data_folder
 from devservices import ProcessFailed, Servers
 from terminal.progress import step
 
-FAILURES: tuple[type[Exception], ...] = (DataFolderError, OSError, ProcessFailed)
+FAILURES: tuple[type[Exception], ...] = (OSError, ProcessFailed)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

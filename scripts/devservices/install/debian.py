@@ -6,7 +6,6 @@ Standard library only: the bootstrap uses it before anything is installed.
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -135,10 +134,10 @@ def _no_service_starts() -> Iterator[None]:
     _restore_policy()  # heals a run that was killed in here
     if POLICY.exists():
         POLICY.rename(SAVED_POLICY)
-    with tempfile.NamedTemporaryFile("w", dir=POLICY.parent, delete=False) as file:
-        file.write(OUR_POLICY)
-    Path(file.name).chmod(0o755)
-    Path(file.name).rename(POLICY)
+    ours = POLICY.with_name("policy-rc.d.pizza")
+    ours.write_text(OUR_POLICY)
+    ours.chmod(0o755)
+    ours.rename(POLICY)
     try:
         yield
     finally:
