@@ -37,7 +37,8 @@ def _choice(values: Sequence[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": list(values)})
 
 
-def _nullable(schema: dict[str, Any]) -> WithJsonSchema:
+def nullable(schema: dict[str, Any]) -> WithJsonSchema:
+    """The schema of a value that may also be null."""
     return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
 
 
@@ -111,14 +112,14 @@ class OrderRequest(_Strict):
     items: Annotated[list[ItemRequest], Field(min_length=1, max_length=rules.MAX_ITEMS)]
     customer_type: Annotated[str, _choice(rules.CUSTOMER_TYPES)] = rules.REGULAR
     order_type: Annotated[str, _choice(rules.ORDER_TYPES)] = rules.TAKEOUT
-    table_number: Annotated[int | None, _nullable(_TABLE)] = Field(
+    table_number: Annotated[int | None, nullable(_TABLE)] = Field(
         None, description="required for dine-in, left out otherwise"
     )
-    delivery_address: Annotated[str | None, _nullable(_ADDRESS)] = Field(
+    delivery_address: Annotated[str | None, nullable(_ADDRESS)] = Field(
         None, description="required for delivery, left out otherwise; a letter and a digit at least"
     )
     rush: bool = False
-    priority: Annotated[int | None, _nullable(_PRIORITY)] = Field(
+    priority: Annotated[int | None, nullable(_PRIORITY)] = Field(
         None, description="overrides the rules"
     )
 
@@ -192,16 +193,19 @@ def _limit_unknown(document: object) -> object:
 
 # --- what is wrong, in our words ------------------------------------------------------------------
 
-_MESSAGES = {
+# By pydantic's types of errors.
+MESSAGES = {
     "missing": "is required",
-    "extra_forbidden": "is not a field of an order",
     "string_type": "must be a string",
     "string_unicode": "must be valid Unicode text",
     "int_type": "must be a whole number",
     "bool_type": "must be true or false",
-    "list_type": "must be a list",
     "model_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object",
+}
+_MESSAGES = MESSAGES | {
+    "extra_forbidden": "is not a field of an order",
+    "list_type": "must be a list",
     "too_short": f"must be 1 to {rules.MAX_ITEMS} items",
     "too_long": f"must be 1 to {rules.MAX_ITEMS} items",
 }

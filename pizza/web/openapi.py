@@ -23,24 +23,22 @@ Responses = dict[str | int, Any]
 
 _REF = "#/components/schemas/{model}"
 
-_LOCATION = {"Location": {"description": "the status of the order", "schema": {"type": "string"}}}
-_REPLAYED = {
-    "Idempotent-Replayed": {
-        "description": "true: a repetition; the order was placed by the first request of its key",
-        "schema": {"type": "string", "enum": ["true"]},
-    }
-}
-ETAG = {
-    "ETag": {
-        "description": "the order's version and a checksum of this document",
-        "schema": {"type": "string"},
-    }
-}
-RETRY_AFTER = {
-    "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
-}
+
+def header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """A header of a response."""
+    return {name: {"description": description, "schema": {"type": "string", **schema}}}
+
+
+_LOCATION = header("Location", "the status of the order")
+_REPLAYED = header(
+    "Idempotent-Replayed",
+    "true: a repetition; the order was placed by the first request of its key",
+    enum=["true"],
+)
+ETAG = header("ETag", "the order's version and a checksum of this document")
+RETRY_AFTER = header("Retry-After", "seconds to wait", type="integer", minimum=1)
 _HEADERS_OF = {
-    401: {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
+    401: header("WWW-Authenticate", "Bearer"),
     429: RETRY_AFTER,
     503: RETRY_AFTER,
 }

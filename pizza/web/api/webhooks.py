@@ -28,7 +28,7 @@ from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
 TAG = Tag(name="webhooks", description="Programs that receive events over HTTP (docs/webhooks.md)")
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
-_LOCATION = {"Location": {"description": "the webhook", "schema": {"type": "string"}}}
+_LOCATION = openapi.header("Location", "the webhook")
 
 
 class WebhookPath(BaseModel):

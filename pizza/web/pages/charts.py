@@ -23,23 +23,18 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """A tick of an axis with its label. at: position in SVG units."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart for the template. series: the names of the kinds of bars."""
+    """A chart for the template. series: the names of the kinds of bars.
+
+    x_ticks, y_ticks: of each tick of the axis its position in SVG units and its label.
+    """
 
     title: str
     summary: str
     series: tuple[str, ...]
     bars: list[Bar]
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
     width: int = _WIDTH
     height: int = _HEIGHT
     left: int = _LEFT
@@ -78,9 +73,9 @@ def bar_chart(
                 )
             )
         if index % every == 0:
-            x_ticks.append(Tick(round(left + step / 2, 1), label))
+            x_ticks.append((round(left + step / 2, 1), label))
     y_ticks = [
-        Tick(round(_HEIGHT - _BOTTOM - room * share, 1), f"{_short(top * share)}{unit}")
+        (round(_HEIGHT - _BOTTOM - room * share, 1), f"{_short(top * share)}{unit}")
         for share in (0, 0.5, 1)
     ]
     maxima = [max((values[n] for _, values in columns), default=0) for n in range(len(series))]

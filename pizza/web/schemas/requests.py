@@ -20,7 +20,7 @@ from pizza.domain.names import NAME_LENGTH
 from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY
 from pizza.domain.webhook_urls import URL_LENGTH
 from pizza.domain.webhooks import TYPES
-from pizza.orders.schema import MAX_UNKNOWN, Price
+from pizza.orders.schema import MAX_UNKNOWN, MESSAGES, Price, nullable
 from pizza.web.http import request_body
 from pizza.webhooks.webhooks import DESCRIPTION_LENGTH
 
@@ -32,16 +32,11 @@ def _text_schema(max_length: int) -> dict[str, Any]:
     return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": _SINGLE_LINE}
 
 
-def or_null(schema: dict[str, Any]) -> WithJsonSchema:
-    """The schema of a value that may also be null."""
-    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
-
-
 Reason = Annotated[str, WithJsonSchema(_text_schema(actor.REASON_LENGTH))]
-OptionalReason = Annotated[str | None, or_null(_text_schema(actor.REASON_LENGTH))]
+OptionalReason = Annotated[str | None, nullable(_text_schema(actor.REASON_LENGTH))]
 By = Annotated[
     str | None,
-    or_null(_text_schema(actor.SIGNATURE_LENGTH)),
+    nullable(_text_schema(actor.SIGNATURE_LENGTH)),
     Field(description="who does it, for the log"),
 ]
 _PRIORITY = {"type": "integer", "minimum": MIN_PRIORITY, "maximum": MAX_PRIORITY}
@@ -95,7 +90,7 @@ class DishRequest(StaffRequest):
         ),
         Field(description="what a cook must be good at, such as pizza"),
     ]
-    price: Annotated[Price | None, or_null({"type": "number", "minimum": 0})] = None
+    price: Annotated[Price | None, nullable({"type": "number", "minimum": 0})] = None
 
 
 _URL = {"type": "string", "maxLength": URL_LENGTH, "pattern": r"^https?://[!-~]+$"}
@@ -103,13 +98,13 @@ _TYPES = {"type": "array", "items": {"type": "string", "enum": list(TYPES)}}
 _DESCRIPTION = {"type": "string", "maxLength": DESCRIPTION_LENGTH, "pattern": r"^[ -~]*$"}
 
 Url = Annotated[str, WithJsonSchema(_URL)]
-OptionalUrl = Annotated[str | None, or_null(_URL)]
+OptionalUrl = Annotated[str | None, nullable(_URL)]
 Types = Annotated[
     list[str] | None,
-    or_null(_TYPES),
+    nullable(_TYPES),
     Field(description="which events it receives; null or none for all"),
 ]
-Description = Annotated[str | None, or_null(_DESCRIPTION)]
+Description = Annotated[str | None, nullable(_DESCRIPTION)]
 
 
 class WebhookRequest(StaffRequest):
@@ -131,16 +126,7 @@ class WebhookChangeRequest(StaffRequest):
 
 RequestModel = TypeVar("RequestModel", bound=StaffRequest)
 
-_MESSAGES = {
-    "missing": "is required",
-    "extra_forbidden": "is not a field of this request",
-    "string_type": "must be a string",
-    "string_unicode": "must be valid Unicode text",
-    "int_type": "must be a whole number",
-    "bool_type": "must be true or false",
-    "model_type": "must be a JSON object",
-    "model_attributes_type": "must be a JSON object",
-}
+_MESSAGES = MESSAGES | {"extra_forbidden": "is not a field of this request"}
 
 
 def parse_request(model: type[RequestModel], *, optional: bool = False) -> RequestModel:
