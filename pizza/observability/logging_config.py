@@ -29,6 +29,7 @@ from pizza.config.parsers import redact
 from pizza.config.settings import Settings, SettingsError
 from pizza.observability.log_handler import JsonLogHandler
 from pizza.taskqueue import trace
+from pizza.taskqueue.logs import log_action
 
 _LEVEL_NAMES = {"WARNING": "WARN", "CRITICAL": "ERROR", "NOTSET": "DEBUG"}
 
@@ -196,27 +197,16 @@ def _one_line(error: BaseException | None) -> str:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, stack: Any) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        return
-    log.error("Unexpected error", exc_info=(kind, error, stack), extra={"action": "crash"})
+    if not issubclass(kind, KeyboardInterrupt):
+        log_action(log.error, "crash", "Unexpected error", error=error)
 
 
 def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_type is SystemExit or args.exc_value is None:
-        return
-    name = args.thread.name if args.thread else "?"
-    log.error(
-        "Unexpected error in thread %s",
-        name,
-        exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
-        extra={"action": "crash"},
-    )
+    if args.exc_type is not SystemExit and args.exc_value is not None:
+        name = args.thread.name if args.thread else "?"
+        log_action(log.error, "crash", f"Unexpected error in thread {name}", error=args.exc_value)
 
 
 def _unraisable(args: Any) -> None:
     error = args.exc_value or RuntimeError("unknown")
-    log.warning(
-        "Error while cleaning up",
-        exc_info=(type(error), error, args.exc_traceback),
-        extra={"action": "unraisable"},
-    )
+    log_action(log.warning, "unraisable", "Error while cleaning up", error=error)
