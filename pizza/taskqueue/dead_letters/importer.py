@@ -17,6 +17,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters.headers import derived_id, json_safe_headers
+from pizza.taskqueue.dead_letters.management import parse_id
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import DEAD_MESSAGE, Delivery
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
@@ -104,7 +105,7 @@ class DeadLetterImporter:
                 return False
             self._read_count += 1
             letter = Delivery.from_amqp(DEAD_LETTER_QUEUE, message)
-            copied = _row_id(letter)
+            copied = parse_id(letter.headers.get(DEAD_MESSAGE))
             if copied is not None:
                 self._copies[letter.delivery_tag] = copied
             elif self._import_one(letter):
@@ -117,10 +118,8 @@ class DeadLetterImporter:
     def _finish_pass(self, broker: BrokerConnection) -> None:
         """Remove copies without a row and older copies of a row; requeue the rest."""
         state = self._table_state()
-        rows = self._conn.execute(
-            _SQL.find_existing, {"ids": list(self._copies.values())}
-        ).fetchall()
-        known = {id for (id,) in rows}
+        ids = {"ids": list(self._copies.values())}
+        known = {id for (id,) in self._conn.execute(_SQL.find_existing, ids).fetchall()}
         newest = {id: tag for tag, id in self._copies.items() if id in known}
         stale = [tag for tag, id in self._copies.items() if newest.get(id) != tag]
         for tag in stale:
@@ -167,14 +166,6 @@ class DeadLetterImporter:
             log_action(log.warning, "dead_letter_failed", text, {"message_id": letter.message_id})
             return False
         return True
-
-
-def _row_id(letter: Delivery) -> UUID | None:
-    """The row of which a dead letter is a copy; None for one that is not a copy."""
-    try:
-        return UUID(str(letter.headers[DEAD_MESSAGE]))
-    except (KeyError, ValueError):
-        return None
 
 
 def _queue(headers: dict[str, Any]) -> str:

@@ -93,7 +93,7 @@ def list_pages(conn: psycopg.Connection[Any], limit: int) -> Iterator[list[Store
 
 def find(conn: psycopg.Connection[Any], id: str) -> StoredDeadLetter | None:
     """One dead letter with its whole body; None for an unknown id. Raises DatabaseUnavailable."""
-    identity = _uuid(id)
+    identity = parse_id(id)
     if identity is None:
         return None
     rows = _fetch(conn, _SQL.find_by_id, {"id": identity})
@@ -135,7 +135,7 @@ def drop_all(conn: psycopg.Connection[Any]) -> BulkResult:
 
 
 def _apply_to_one(conn: psycopg.Connection[Any], query: str, id: str) -> BulkResult:
-    identity = _uuid(id)
+    identity = parse_id(id)
     return _apply_to_batch(conn, query, [identity]) if identity is not None else BulkResult(0, {})
 
 
@@ -203,9 +203,10 @@ def _from_row(row: Any) -> StoredDeadLetter:
     return StoredDeadLetter(**row._asdict() | converted)
 
 
-def _uuid(id: str) -> UUID | None:
+def parse_id(text: object) -> UUID | None:
+    """The id that a text is; None if it is no UUID."""
     try:
-        return UUID(id)
+        return UUID(str(text))
     except ValueError:
         return None
 
