@@ -158,11 +158,9 @@ class BatchPublisher:
             log_action(log.warning, "message_parked", text, _details(row))
 
     def _dead_letter(self, conn: BoundedConnection, row: Any, reason: str) -> None:
-        headers = error_headers(row.routing_key, f"not published: {reason}", task=row.task)
-        values = {"position": row.position, "exchange": DEAD_LETTER_EXCHANGE}
-        done = _unless_locked(
-            conn, _SQL.dead_letter_unpublishable, values | {"headers": Jsonb(headers)}
-        )
+        headers = Jsonb(error_headers(row.routing_key, f"not published: {reason}", task=row.task))
+        values = {"position": row.position, "exchange": DEAD_LETTER_EXCHANGE, "headers": headers}
+        done = _unless_locked(conn, _SQL.dead_letter_unpublishable, values)
         if done is None or row.exchange == DEAD_LETTER_EXCHANGE:
             return  # locked, or the copy of a dead message, whose row stays
         text = f"A message cannot be published and is dead: {reason}"

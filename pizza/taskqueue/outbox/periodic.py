@@ -65,8 +65,7 @@ class PeriodicRunner(LeaderThread):
                 if time.monotonic() >= self._due[task.name] and not self._stopping.is_set():
                     self._run(conn, task)
             soonest = min(self._due.values(), default=now + _RETRY_S)
-            self._stopping.wait(min(1.0, max(_TICK_S / 10, soonest - time.monotonic())))
-            if self._stopping.is_set():
+            if self._stopping.wait(min(1.0, max(_TICK_S / 10, soonest - time.monotonic()))):
                 return
             if soonest - time.monotonic() > _TICK_S:
                 conn.execute("select 1")  # detects a lost connection

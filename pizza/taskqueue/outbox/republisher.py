@@ -166,9 +166,8 @@ class Republisher:
         self._pass = None
         self._back_off(current.queue)
         if current.sent:
-            self._log_republished(
-                current.queue, current.sent, "The broker has lost messages; published again"
-            )
+            text = "The broker has lost messages; published again"
+            self._log_republished(current.queue, current.sent, text)
 
     def _publish(self, rows: list[Any]) -> None:
         assert self._publisher is not None
@@ -227,9 +226,8 @@ class Republisher:
             self._scan_depth = min(_MAX_SCAN, self._scan_depth * 2)
             self._back_off(queue)
         if stale:
-            self._log_republished(
-                queue, len(stale), "Deliveries of messages that are gone; taken out"
-            )
+            text = "Deliveries of messages that are gone; taken out"
+            self._log_republished(queue, len(stale), text)
         return True
 
     def _back_off(self, queue: str) -> None:
