@@ -4,13 +4,12 @@ One run at a time has the data that is kept; a parallel run gets its own folder,
 its end.
 """
 
-import contextlib
 import fcntl
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -51,7 +50,7 @@ def move_to_backup(folder: Path) -> Path:
     """Move a folder that cannot be used out of the way, in the place of one set aside before."""
     aside = folder.with_name(f"{folder.name}.unusable")
     shutil.rmtree(aside, ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         folder.rename(aside)
     return aside
 

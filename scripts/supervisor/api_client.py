@@ -131,17 +131,10 @@ class ApiClient:
                 if not (again or unavailable or (method == "GET" and is_server_error)):
                     kind = ApiError if is_server_error else Refused
                     raise kind(f"{method} {path} was answered {reason}.")
-                wait = _seconds(again)
+                # At most a second: there are few other clients here.
+                wait = min(1.0, float(again or PAUSE_SECONDS))
             if time.monotonic() > deadline:
                 text = f"{method} {path} was not answered within {timeout:.0f} s ({reason})."
                 raise ApiError(text)
             self._check()
             time.sleep(wait)
-
-
-def _seconds(retry_after: str | None) -> float:
-    """How long an answer asks to wait, at most a second: there are few other clients here."""
-    try:
-        return min(1.0, float(retry_after or PAUSE_SECONDS))
-    except ValueError:
-        return PAUSE_SECONDS

@@ -16,8 +16,8 @@ LISTS = Path("/var/lib/apt/lists")
 POLICY = Path("/usr/sbin/policy-rc.d")
 SAVED_POLICY = POLICY.with_name("policy-rc.d.before-pizza")
 OUR_POLICY = "#!/bin/sh\n# pizza: start no service while its package is being installed\nexit 101\n"
-# "Inst name (version …" is new; an upgrade has "[old version]" before the parenthesis.
 ANY = re.compile(".*")
+# "Inst name (version …" is new; an upgrade has "[old version]" before the parenthesis.
 NEW_PACKAGE = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def install(packages: Sequence[str]) -> None:
             with suppress(PackageError):  # an interrupted installation, or old lists
                 _run(command)
                 return
-        _run(["dpkg", "--configure", "-a"])
+            _run(["dpkg", "--configure", "-a"])
         _run(["apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=300"])
         _run(command)
 
