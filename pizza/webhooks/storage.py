@@ -26,12 +26,13 @@ class Webhook:
     url: str
     description: str | None
     types: list[str] | None
-    created_at: datetime
+    enabled: bool
     disabled_at: datetime | None
     disabled_reason: str | None
     failing_since: datetime | None
     rests_until: datetime | None
     former_until: datetime | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ def retry_delivery(
 
 def _find_enabled(conn: Connection, id: str) -> Webhook:
     found = find_webhook(conn, id)
-    if found.disabled_at is not None:
+    if not found.enabled:
         raise WebhookDisabled(found.id)
     return found
 
@@ -245,7 +245,7 @@ def _facts(webhook: Webhook) -> dict[str, object]:
         "host": urlsplit(webhook.url).hostname,
         "types": webhook.types,
         "description": webhook.description,
-        "enabled": webhook.disabled_at is None,
+        "enabled": webhook.enabled,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,12 +43,9 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
                 request.environ, form.get("key", "").strip(), source=source, agent=agent
             )
         except InvalidCredential as refusal:
-            try:
+            with suppress(InvalidCredential):
                 deny(refusal, request.environ)  # for the log
-            except InvalidCredential:
-                return html.render_page(
-                    "login.html", status=403, next_url=next_url, error=_WRONG_KEY
-                )
+            return html.render_page("login.html", status=403, next_url=next_url, error=_WRONG_KEY)
         response = html.redirect_to(next_url)
         response.set_cookie(value=cookie, max_age=sessions.MAX_AGE, **_cookie())
         return response

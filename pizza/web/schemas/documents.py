@@ -56,6 +56,7 @@ customer = DocumentType(Customer, computed=["repeat"])
 priority_wait = DocumentType(PriorityWait)
 kitchen_state = DocumentType(KitchenState)
 figures = DocumentType(Figures, computed=["late_share"])
+webhook_row = DocumentType(Webhook, {"former_until": "former_secret_until"})
 delivery = DocumentType(
     WebhookDelivery,
     {
@@ -85,17 +86,4 @@ def report(found: DayReport) -> Document:
 def webhook(found: Webhook, secret: str | None = None) -> Document:
     """GET /webhooks/{id}. secret: included once, in the response that creates it."""
     extra = {} if secret is None else {"secret": secret}
-    return {
-        "id": found.id,
-        "url": found.url,
-        "description": found.description,
-        "types": found.types or list(TYPES),
-        "enabled": found.disabled_at is None,
-        "disabled_at": found.disabled_at,
-        "disabled_reason": found.disabled_reason,
-        "failing_since": found.failing_since,
-        "rests_until": found.rests_until,
-        "former_secret_until": found.former_until,
-        "created_at": found.created_at,
-        **extra,
-    }
+    return {**webhook_row(found), "types": found.types or list(TYPES), **extra}

@@ -96,6 +96,7 @@ _FIGURES = {
     "late": 1,
     "late_share": 0.5,
 }
+_DISH = {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5}
 _WEBHOOK_REQUEST = {
     "url": "https://hooks.example/pizza",
     "types": ["order.ready", "order.delivered"],
@@ -119,7 +120,7 @@ EXAMPLES: Mapping[type[BaseModel], dict[str, Any]] = {
     requests.SendBackRequest: {"reason": "Burnt", "by": "anna"},
     requests.PriorityRequest: {"priority": 9, "reason": "Birthday", "by": "anna"},
     requests.VipRequest: {"vip": True, "by": "anna"},
-    requests.DishRequest: {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5},
+    requests.DishRequest: _DISH,
     requests.WebhookRequest: _WEBHOOK_REQUEST,
     requests.WebhookChangeRequest: {"enabled": True},
     responses.OrderResponse: {
@@ -168,12 +169,7 @@ EXAMPLES: Mapping[type[BaseModel], dict[str, Any]] = {
         "p90_waiting_seconds": 9.1,
         "last_order_at": "2024-12-16T10:34:58.000Z",
     },
-    responses.DishResponse: {
-        "name": "Pizza Funghi",
-        "tag": "pizza",
-        "price": 16.5,
-        "sold_out": False,
-    },
+    responses.DishResponse: {**_DISH, "sold_out": False},
     responses.CustomerResponse: {
         "name": "John Doe",
         "vip": True,

@@ -112,6 +112,16 @@ ReportResponse = response_model(
     by_type=dict[str, FiguresResponse],  # type: ignore[valid-type]
     by_priority=dict[str, FiguresResponse],  # type: ignore[valid-type]
 )
+WebhookResponse = response_model(
+    documents.webhook_row, "WebhookResponse", "A webhook, without its secret.", types=list[str]
+)
+WebhookSecretResponse = response_model(
+    documents.webhook_row,
+    "WebhookSecretResponse",
+    "A webhook with its secret, which no other response has.",
+    types=list[str],
+    secret=str,
+)
 DeliveryResponse = response_model(
     documents.delivery,
     "DeliveryResponse",
@@ -192,25 +202,3 @@ class ProblemResponse(BaseModel):
     status: int
     detail: str
     errors: list[FieldProblem] = []
-
-
-class WebhookResponse(BaseModel):
-    """A webhook, without its secret."""
-
-    id: int
-    url: str
-    description: str | None
-    types: list[str]
-    enabled: bool
-    disabled_at: TimeOrNull
-    disabled_reason: str | None
-    failing_since: TimeOrNull
-    rests_until: TimeOrNull
-    former_secret_until: TimeOrNull
-    created_at: Time
-
-
-class WebhookSecretResponse(WebhookResponse):
-    """A webhook with its secret, which no other response has."""
-
-    secret: str

@@ -14,7 +14,8 @@ values (%(url)s, %(description)s, %(types)s, %(secret)s, %(key)s)
 returning id
 
 -- list_webhooks --
-select id, url, description, types, created_at, disabled_at, disabled_reason, failing_since,
+select id, url, description, types, created_at, disabled_at is null as enabled, disabled_at, disabled_reason,
+       failing_since,
        case when rests_until > now() then rests_until end as rests_until,
        case when former_until > now() then former_until end as former_until
 from webhook
