@@ -45,7 +45,7 @@ def _fold_dishes(conn: Connection) -> list[Merge]:
 
     Of dishes with the same key, the one changed last stays; it is sold out if one of them was.
     """
-    if not fetch_first(conn, _SQL.dishes_without_key)[0]:
+    if not _exists(conn, _SQL.dishes_without_key):
         return []
     with conn.transaction():
         conn.execute(_SQL.lock_menu)
@@ -74,7 +74,7 @@ def _fold_customers(conn: Connection) -> list[Merge]:
 
     Of customers with the same key, the one changed last stays.
     """
-    if not fetch_first(conn, _SQL.customers_of_former_keys)[0]:
+    if not _exists(conn, _SQL.customers_of_former_keys):
         return []
     merges = []
     with conn.transaction():
@@ -90,3 +90,8 @@ def _fold_customers(conn: Connection) -> list[Merge]:
                 merges.append(Merge("customer", kept, tuple(merged)))
             conn.execute(_SQL.set_customer_key, {"key": key, "former": kept})
     return merges
+
+
+def _exists(conn: Connection, query: str) -> bool:
+    row = fetch_first(conn, query)
+    return row is not None and bool(row[0])
