@@ -147,7 +147,7 @@ def test_what_leaves_a_queue_without_a_consumer_is_counted(
         wait_until(lambda: monitor.depth == 7, 5, "the monitor has seen the queue")
         assert queues.depth(cluster, QUEUE) == 7
         assert monitor.removed == 0
-        queues.purge(cluster, QUEUE)
+        channel.queue_purge(QUEUE)
         wait_until(lambda: monitor.removed, 5, "the monitor has seen the purge")
     assert monitor.removed == 7
     assert queues.depth(cluster, "no such queue") == 0

@@ -42,12 +42,6 @@ def read(cluster: ChaosCluster, queue: str) -> list[amqp.Message]:
     return found
 
 
-def purge(cluster: ChaosCluster, queue: str) -> None:
-    """Remove all that is ready in a queue."""
-    with cluster.broker_channel() as channel:
-        channel.queue_purge(queue)
-
-
 @dataclass
 class QueueDepth:
     """depth: how many messages are ready in a queue; removed: how many have left it.

@@ -130,7 +130,8 @@ def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None
         cluster.report.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
     cluster.report.lost += [f"task {id}" for id in sorted(missing(cluster, ids))]
     cluster.rows(_REMOVE, queue=QUEUE)
-    queues.purge(cluster, QUEUE)
+    with cluster.broker_channel() as channel:
+        channel.queue_purge(QUEUE)
 
 
 @scenario(f"{IMPOSSIBLE} events to missing exchanges, {UNROUTABLE} without a queue")

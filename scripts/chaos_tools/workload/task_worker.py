@@ -7,12 +7,11 @@ declares it, also at a broker that has lost its disk.
 """
 
 import logging
-import os
 import sys
 import time
 
 from chaos_tools.process_specs import LEASE_SECONDS
-from pizza.config.settings import Settings
+from pizza.config.settings import load
 from pizza.observability import logging_config
 from pizza.taskqueue import App, Job
 from pizza.taskqueue.worker.context import WorkerOptions
@@ -48,12 +47,7 @@ def record(job: Job) -> None:
 
 def main(name: str) -> int:
     """Work until a signal arrives. DB_URL and RABBITMQ come from the environment."""
-    settings = Settings(
-        mode="kitchen-worker",
-        worker_name=name,
-        db_url=os.environ["DB_URL"],
-        rabbitmq=os.environ["RABBITMQ"],
-    )
+    settings = load({"mode": "kitchen-worker", "worker_name": name}, dotenv_path=None)
     logging_config.setup_logging(settings)
     options = WorkerOptions(
         name, (QUEUE,), grace=4.0, lease=LEASE_SECONDS, heartbeat=HEARTBEAT_SECONDS, relay=False
