@@ -24,13 +24,6 @@ def per_order(before: Snapshot, after: Snapshot, orders: int) -> dict[str, float
     return found | {"all": sum(found.values())}
 
 
-def resident(pid: int) -> dict[str, float]:
-    """Megabytes that a process holds: all (RSS), and with shared pages split up (PSS)."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
-    return {"rss_mb": kilobytes["Rss"] / 1024, "pss_mb": kilobytes["Pss"] / 1024}
-
-
 class BackgroundLoad:
     """How much of the machine went to other programs since the last call of `share`."""
 

@@ -19,37 +19,32 @@ MEMORY: Mapping[str, tuple[float, float]] = {
     "": (1.15, 4.0),
 }
 HOT_MB = 2.0  # hot tables may grow by so much, and by SLOWER
-HEADINGS = (
-    *("orders", "memory", "sessions", "connections", "channels", "ready", "unacked"),
-    *("outbox", "hot tables", "history an order"),
-)
 
 
 def show(quiet: Sequence[SoakSample]) -> None:
     """Print the quiet moments, one a line."""
+    rows = [{"orders": f"{sample.placed:,}"} | _columns(sample) for sample in quiet]
     print()
-    print_table(HEADINGS, [(_cells(sample), "") for sample in quiet])
-
-
-def _cells(sample: SoakSample) -> list[str]:
-    return [
-        f"{sample.placed:,}",
-        f"{sum(sample.memory.values()):,.0f} MB",
-        str(sample.sessions),
-        str(sample.connections),
-        str(sample.channels),
-        str(sample.ready),
-        str(sample.unacked),
-        str(sum(sample.outbox.values())),
-        f"{_hot(sample) / 1e6:.1f} MB",
-        f"{_history(sample):,.0f} B",
-    ]
+    print_table(list(rows[0]), [(list(row.values()), "") for row in rows])
 
 
 def in_words(sample: SoakSample) -> str:
     """A sample in one line."""
-    words = zip(HEADINGS[1:], _cells(sample)[1:], strict=True)
-    return ", ".join(f"{name} {value}" for name, value in words)
+    return ", ".join(f"{name} {value}" for name, value in _columns(sample).items())
+
+
+def _columns(sample: SoakSample) -> dict[str, str]:
+    return {
+        "memory": f"{sum(sample.memory.values()):,.0f} MB",
+        "sessions": str(sample.sessions),
+        "connections": str(sample.connections),
+        "channels": str(sample.channels),
+        "ready": str(sample.ready),
+        "unacked": str(sample.unacked),
+        "outbox": str(sum(sample.outbox.values())),
+        "hot tables": f"{_hot(sample) / 1e6:.1f} MB",
+        "history an order": f"{_history(sample):,.0f} B",
+    }
 
 
 def soak_results(

@@ -6,6 +6,7 @@ first, a middle and the last of them the hot statements are measured; at each, a
 
 import json
 import time
+from contextlib import closing
 from dataclasses import asdict
 
 from benchmarks import cpu
@@ -32,8 +33,7 @@ def measure(environment: BenchEnvironment, quick: bool, orders: int = ORDERS) ->
     with environment.cluster("soak") as cluster:
         with step("Soak test: opening the whole restaurant"):
             order_flow.start_processes(cluster)
-        run = SoakRun(cluster)
-        try:
+        with closing(SoakRun(cluster)) as run:
             run.phase(min(WARM_UP, orders // 5))
             run.measure_timings()
             each = max(1, (orders - run.placed) // PHASES)
@@ -41,8 +41,6 @@ def measure(environment: BenchEnvironment, quick: bool, orders: int = ORDERS) ->
                 run.phase(each if number < PHASES else orders - run.placed)
                 if number in (PHASES // 2, PHASES):
                     run.measure_timings()
-        finally:
-            run.close()
     report.show(run.quiet)
     return report.soak_results(run.quiet, run.busy, run.timings, run.spent)
 
