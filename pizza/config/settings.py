@@ -17,7 +17,7 @@ from pizza.config import parsers
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
-from pizza.domain.webhook_urls import HTTPS, SCHEMES
+from pizza.domain.webhooks import HTTPS, SCHEMES
 from pizza.taskqueue.broker import address as broker_address
 
 MODES = (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
-import psycopg
+from pizza.database.connection import Connection
 
 # One statement, so one round trip.
 _SETTINGS = """
@@ -19,7 +18,7 @@ select set_config('plan_cache_mode', 'force_custom_plan', true),
 
 
 @contextmanager
-def index_plans(conn: psycopg.Connection[Any]) -> Generator[None, None, None]:
+def index_plans(conn: Connection) -> Generator[None, None, None]:
     """Run the block in a transaction whose statements read by index, in its order, if possible.
 
     A session keeps a plan from its first use, and statistics are up to a minute old: a plan made

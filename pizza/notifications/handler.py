@@ -102,10 +102,5 @@ def format_sentence(message: StatusMessage) -> str:
 
 def log_notification(message: StatusMessage) -> None:
     """Log a notification."""
-    log_action(
-        log.info,
-        "notification_received",
-        format_sentence(message),
-        message.body,
-        order_number=message.number,
-    )
+    text, number = format_sentence(message), message.number
+    log_action(log.info, "notification_received", text, message.body, order_number=number)

@@ -22,7 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from pizza.domain.webhook_urls import HTTPS, WebhookUrl, is_public
+from pizza.domain.webhooks import HTTPS, WebhookUrl, is_public
 
 _CONNECT_S = 5.0
 _TICK_S = 0.1

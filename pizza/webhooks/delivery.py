@@ -21,7 +21,7 @@ import psycopg
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain import webhooks as domain
-from pizza.domain.webhook_urls import InvalidUrl, parse_url
+from pizza.domain.webhooks import InvalidUrl, parse_url
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.logs import log_action

@@ -24,7 +24,7 @@ from pizza.domain.errors import (
     WebhookNotFound,
 )
 from pizza.domain.names import text_error
-from pizza.domain.webhook_urls import HTTPS, InvalidUrl, parse_url
+from pizza.domain.webhooks import HTTPS, InvalidUrl, parse_url
 from pizza.taskqueue.logs import log_action
 from pizza.webhooks import storage
 from pizza.webhooks.client import BlockedAddress, DeliveryError, check_public, resolve

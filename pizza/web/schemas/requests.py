@@ -18,8 +18,7 @@ from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.menu import TAG_LENGTH
 from pizza.domain.names import NAME_LENGTH
 from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY
-from pizza.domain.webhook_urls import URL_LENGTH
-from pizza.domain.webhooks import TYPES
+from pizza.domain.webhooks import TYPES, URL_LENGTH
 from pizza.orders.schema import MAX_UNKNOWN, MESSAGES, Price, nullable
 from pizza.web.http import request_body
 from pizza.webhooks.webhooks import DESCRIPTION_LENGTH

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pizza.domain.webhook_urls import parse_url
+from pizza.domain.webhooks import parse_url
 from pizza.webhooks import client
 from pizza.webhooks.client import (
     BlockedAddress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizza.domain.webhook_urls import InvalidUrl, WebhookUrl, is_public, parse_url
+from pizza.domain.webhooks import InvalidUrl, WebhookUrl, is_public, parse_url
 
 PUBLIC = [
     "8.8.8.8",
