@@ -85,8 +85,7 @@ def run_until_stopped(*services: Service) -> None:
         service.stop(max(0.0, until - time.monotonic()))
     stop.ignore_signals()
     for service in services:
-        failure = getattr(service, "failure", None)
-        if failure is not None:
+        if (failure := getattr(service, "failure", None)) is not None:
             raise failure
     if any(service.is_alive() for service in services):
         log.error("A service does not stop; the process exits", extra={"action": "abandoned"})
