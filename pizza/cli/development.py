@@ -88,11 +88,10 @@ class LazyDependencies:
     def _resources(self) -> tuple[Breaker, Relay]:
         with self._opening:
             if self._open is None:
-                if not self._settings.db_url:
-                    raise DatabaseUnavailable("DB_URL is not set")
-                name, size = "flask run", self._settings.web_threads
                 settings = self._settings
+                if not settings.db_url:
+                    raise DatabaseUnavailable("DB_URL is not set")
                 address, pooled = settings.db_pool or settings.db_url, settings.db_pool is not None
-                pool = Breaker(Pool(address, size=size, name=name, pooled=pooled))
-                self._open = (pool, restaurant.start_relay(self._settings))
+                pool = Pool(address, size=settings.web_threads, name="flask run", pooled=pooled)
+                self._open = (Breaker(pool), restaurant.start_relay(settings))
             return self._open
