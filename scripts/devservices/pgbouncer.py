@@ -9,7 +9,7 @@ from bootstrap.data_dir import FOLDER
 from devservices.install import packages
 from devservices.ports import LOOPBACK, listens
 from devservices.postgres import Postgres
-from devservices.server import PrivateServer, unprivileged_commands
+from devservices.server import PrivateServer, unprivileged_commands, write_private
 
 PACKAGES = {"pgbouncer": "pgbouncer"}  # program: Debian package
 
@@ -35,30 +35,26 @@ class PgBouncer(PrivateServer):
         self.folder.mkdir(parents=True, exist_ok=True)
         found = packages.find_or_fetch_programs(PACKAGES, FOLDER / "pgbouncer")
         url = urlsplit(self._server.url)
-        self._write("userlist.txt", f'"{url.username}" "{url.password}"\n')
+        users, configuration = self.folder / "userlist.txt", self.folder / "pgbouncer.ini"
+        write_private(users, f'"{url.username}" "{url.password}"\n')
         settings = {
             "listen_addr": LOOPBACK,
             "listen_port": self.port,
             "unix_socket_dir": "",
             "auth_type": "scram-sha-256",
-            "auth_file": self.folder / "userlist.txt",
+            "auth_file": users,
             "max_client_conn": 500,
             **self._settings,
         }
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         target = f"[databases]\n* = host={LOOPBACK} port={self._server.port}\n"
-        self._write("pgbouncer.ini", f"{target}[pgbouncer]\n{lines}")
+        write_private(configuration, f"{target}[pgbouncer]\n{lines}")
         # It refuses to run as root; an unmapped user is not root.
         prefix = unprivileged_commands()[0][0] if os.geteuid() == 0 else []
-        command = [*prefix, str(found.paths["pgbouncer"]), str(self.folder / "pgbouncer.ini")]
+        command = [*prefix, str(found.paths["pgbouncer"]), str(configuration)]
         self._process = self._run(command, {**os.environ, **found.environment})
         return self
 
     def answers(self) -> bool:
         """Whether it accepts connections."""
         return listens(self.port)
-
-    def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
-        path.touch(mode=0o600)
-        path.write_text(text)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from devservices.install.postgres import find_postgres
 from devservices.ports import LOOPBACK
 from devservices.process import ProcessFailed, last_line, run_command
-from devservices.server import PrivateServer, change_owner, unprivileged_commands
+from devservices.server import PrivateServer, change_owner, unprivileged_commands, write_private
 from devservices.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class Postgres(PrivateServer):
         """Start without waiting (initdb, the first time, is waited for)."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._password_file.exists():
-            self._password_file.touch(mode=0o600)
-            self._password_file.write_text(self._password)
+            write_private(self._password_file, self._password)
         prefix, owner, group = self._account()
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster(prefix, owner, group)

@@ -8,11 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from devservices.install.rabbitmq import Installation, find_or_fetch
-from devservices.install.rabbitmq_trim import trimmed_home
+from devservices.install.rabbitmq import Installation, find_or_fetch, trimmed_home
 from devservices.ports import LOOPBACK, free_port, listens
 from devservices.process import GuardedProcess, ProcessFailed, run_command
-from devservices.server import PrivateServer
+from devservices.server import PrivateServer, write_private
 from devservices.waiting import wait_until
 
 MISLEADING = ("RABBITMQ", "ERL_", "NOTIFY_")
@@ -113,8 +112,7 @@ class RabbitMQ(PrivateServer):
         cookie = self.folder / "home" / ".erlang.cookie"
         if not cookie.exists() or not cookie.stat().st_size:
             cookie.unlink(missing_ok=True)
-            cookie.touch(mode=0o600)
-            cookie.write_text(secrets.token_hex(20))
+            write_private(cookie, secrets.token_hex(20))
             cookie.chmod(0o400)
         self._sbin = trimmed_home(self.installation.sbin, self.folder / "program")
         (self.folder / "enabled_plugins").write_text("[].\n")

@@ -144,3 +144,9 @@ def change_owner(path: Path, owner: int, group: int) -> None:
     for parent, folders, files in os.walk(path):
         for name in (*folders, *files):
             os.chown(Path(parent) / name, owner, group, follow_symlinks=False)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a new file that no other account may read."""
+    path.touch(mode=0o600)
+    path.write_text(text)

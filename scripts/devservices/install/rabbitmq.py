@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,9 @@ SYSTEM = Path("/usr/lib/rabbitmq/bin")
 ADVICE = ": set RABBITMQ to the host:port of one, or RABBITMQ_SBIN to the folder of rabbitmq-server"
 ADVICE_4 = "set RABBITMQ_4_SBIN to the folder of a rabbitmq-server 4 that runs here."
 _ELF = b"\x7fELF"
+_ALWAYS = ("rabbit", "rabbitmq_prelaunch", "cuttlefish")  # plugins
+_APPLICATIONS = re.compile(r"\{\s*applications\s*,\s*\[([^\]]*)\]")
+_NAME = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,30 @@ def _find_epmd(path: str) -> Path | None:
     return next(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"), None)
 
 
+def trimmed_home(sbin: Path, target: Path) -> Path:
+    """Make a home in `target` with only the plugins that a node needs.
+
+    Gives its script folder, or `sbin` where that cannot be done. Erlang looks for each module that
+    it loads in one plugin folder after the other, and an installation has about seventy. With links
+    to the twenty that are needed most of 50,000 failed lookups do not happen, which take three of
+    the seven seconds of a start.
+    """
+    home = (sbin / "rabbitmq-server").resolve().parent.parent
+    folders = [path for path in (home / "plugins").glob("*-*") if path.is_dir()]
+    installed = {path.name.rpartition("-")[0]: path for path in folders}
+    needed = _closure(_ALWAYS, installed)
+    # RabbitMQ's scripts do not quote their own path, so it may not have a space in it.
+    if not needed or not (home / "sbin").is_dir() or re.search(r"\s", str(target)):
+        return sbin
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "plugins").mkdir(parents=True)
+    shutil.copytree(home / "sbin", target / "sbin")
+    (target / "escript").symlink_to(home / "escript")
+    for name in needed:
+        (target / "plugins" / installed[name].name).symlink_to(installed[name])
+    return target / "sbin"
+
+
 def _unpack(names: Sequence[str], tree: Path) -> None:
     debian.unpack(names, tree)
     _relocate_erlang(tree)
@@ -140,3 +167,18 @@ def _bind_to_own_library(tree: Path) -> None:
         command = (loader, *library, "--argv0", program, real)
         program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
         program.chmod(0o755)
+
+
+def _closure(names: Iterable[str], installed: dict[str, Path]) -> list[str]:
+    """The named plugins and all that they need; empty when one of them cannot be read."""
+    needed = list(dict.fromkeys(names))
+    for name in needed:  # grows while it is walked
+        try:
+            description = (installed[name] / "ebin" / f"{name}.app").read_text(errors="replace")
+        except (KeyError, OSError):
+            return []
+        found = _APPLICATIONS.search(description)
+        for other in _NAME.findall(found[1]) if found else ():
+            if other in installed and other not in needed:
+                needed.append(other)
+    return needed
