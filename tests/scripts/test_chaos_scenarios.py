@@ -96,8 +96,8 @@ def test_tasks_without_an_effect_are_lost_and_with_two_are_doubled(cluster: Chao
     with psycopg.connect(cluster.db_url) as conn:
         for id in (one, two, two):
             conn.execute(
-                "insert into chaos_effect (message_id, worker, attempt, sent_at) "
-                "values (%s, 'w', 1, clock_timestamp() - interval '3 s')",
+                "insert into chaos_effect (message_id, attempt, sent_at) "
+                "values (%s, 1, clock_timestamp() - interval '3 s')",
                 [id],
             )
         conn.execute("delete from message")

@@ -12,7 +12,7 @@ from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import FULL_SECONDS, injection_count, scenario
 from chaos_tools.scenarios.servers import wipe
 from chaos_tools.workload import sample_tasks
-from chaos_tools.workload.task_worker import QUEUE
+from chaos_tools.workload.sample_tasks import QUEUE
 from devservices import wait_until
 from pizza.topology import ORDERS_DIRECT
 

@@ -14,7 +14,6 @@ from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import LEASE_SECONDS
 from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
 from chaos_tools.workload import sample_tasks
-from chaos_tools.workload.task_worker import TRANSACTION_OPEN
 from devservices import repeating, wait_until
 
 OTHERS_SECONDS = 0.5  # from the sending of another task, or order, to its effect
@@ -86,11 +85,11 @@ def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 def freeze_one(cluster: ChaosCluster) -> str:
     """Freeze a worker inside a job's transaction until another has done it; the job's id."""
-    before = {name: cluster.log_count(TRANSACTION_OPEN, name) for name in WORKERS}
+    before = {name: cluster.log_count(sample_tasks.TRANSACTION_OPEN, name) for name in WORKERS}
     (id,) = sample_tasks.send(cluster, hold=HOLD_SECONDS)
 
     def in_transaction() -> str | None:
-        counts = {name: cluster.log_count(TRANSACTION_OPEN, name) for name in WORKERS}
+        counts = {name: cluster.log_count(sample_tasks.TRANSACTION_OPEN, name) for name in WORKERS}
         return next((name for name in WORKERS if counts[name] > before[name]), None)
 
     def done() -> bool:

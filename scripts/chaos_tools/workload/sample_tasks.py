@@ -1,22 +1,48 @@
-"""Sends the scenario's own tasks, which `task_worker` executes, and counts their effects."""
+"""Tasks of the scenarios' own: a worker that records their effects; they are sent and counted.
 
+    python -m chaos_tools.workload.sample_tasks NAME
+
+The worker is one of another application on the restaurant's database and broker. It serves a queue
+of the restaurant that nothing else serves in a scenario: the publisher declares it, also at a
+broker that has lost its disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 
-from chaos_tools.cluster import ChaosCluster
-from chaos_tools.workload.task_worker import QUEUE, TASK
+from chaos_tools.process_specs import LEASE_SECONDS
 from devservices import wait_until
+from pizza.config.settings import load
+from pizza.observability import logging_config
+from pizza.taskqueue import App, Job
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.worker import Worker
+from pizza.topology import TOPOLOGY, WEBHOOKS_QUEUE
 from supervisor.process_group import python
 
-MODULE = "chaos_tools.workload.task_worker"
+if TYPE_CHECKING:
+    from chaos_tools.cluster import ChaosCluster  # the worker needs none
+
+log = logging.getLogger(__name__)
+
+MODULE = "chaos_tools.workload.sample_tasks"
+QUEUE = WEBHOOKS_QUEUE
+TASK = "chaos_record"
+TRANSACTION_OPEN = "chaos_transaction_open"
+HEARTBEAT_SECONDS = 2
 READY_SECONDS = 30.0
 
 _TABLE = """
 create table if not exists chaos_effect (
     message_id  uuid not null,
-    worker      text not null,
     attempt     integer not null,
     sent_at     timestamptz not null,
     recorded_at timestamptz not null default clock_timestamp()
@@ -40,6 +66,20 @@ select sent.id, coalesce(array_agg(extract(epoch from e.recorded_at - e.sent_at)
 from unnest(%(ids)s::text[]) as sent(id) left join chaos_effect e on e.message_id = sent.id::uuid
 group by sent.id
 """
+_RECORD = "insert into chaos_effect (message_id, attempt, sent_at) values (%s, %s, %s)"
+
+app = App("chaos", topology=TOPOLOGY)
+
+
+@app.task(TASK, queue=QUEUE)
+def record(job: Job) -> None:
+    """Record the effect; keep the transaction open for `seconds` of the body, unless they are 0."""
+    with job.complete() as conn:
+        conn.execute(_RECORD, (job.id, job.attempt, job.body["sent_at"]))
+        if seconds := job.body["seconds"]:
+            log.info("Transaction is open", extra={"action": TRANSACTION_OPEN})
+            time.sleep(seconds)
+            conn.execute("select 1")
 
 
 def create_table(cluster: ChaosCluster) -> None:
@@ -81,3 +121,18 @@ def record_results(cluster: ChaosCluster, ids: Collection[str]) -> None:
     found = effects(cluster, ids)
     cluster.report.lost += [f"task {id}" for id in ids if not found[id]]
     cluster.report.doubled += [f"task {id}" for id in ids if len(found[id]) > 1]
+
+
+def main(name: str) -> int:
+    """Work until a signal arrives. DB_URL and RABBITMQ come from the environment."""
+    settings = load({"mode": "kitchen-worker", "worker_name": name}, dotenv_path=None)
+    logging_config.setup_logging(settings)
+    options = WorkerOptions(
+        name, (QUEUE,), grace=4.0, lease=LEASE_SECONDS, heartbeat=HEARTBEAT_SECONDS, relay=False
+    )
+    Worker(app, settings.db_url, settings.broker_url, options).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
