@@ -63,6 +63,33 @@ def _fields(body: dict[str, Any], names: Iterable[str]) -> list[str]:
     return [part for name in kept for part in (name, json.dumps(body[name]))]
 
 
+def claim_order(job: Job, statement: str, **parameters: Any) -> dict[str, Any]:
+    """Claim a job and start its order with one statement; returns the row.
+
+    Raises PoisonMessage if there is no such order.
+    """
+    number = job.body.number
+    row = job.execute_claiming(statement, number=number, worker=job.worker_name, **parameters)
+    if row["status"] is None:
+        raise PoisonMessage(f"there is no order {number}")
+    return row
+
+
+def complete_order(job: Job, statement: str, **parameters: Any) -> dict[str, Any] | None:
+    """Complete a job and its order's stage with one statement; returns the row.
+
+    Returns None, and logs it, if somebody else has ended the order.
+    """
+    message: OrderMessage = job.body
+    parameters |= {"number": message.number, "worker": job.worker_name, "more": message.extra}
+    row = job.execute_completing(statement, **parameters)
+    if row is None or row["status"] is None:
+        text = "Order was ended by somebody else"
+        log_action(log.info, "order_ended_elsewhere", text, order_number=message.number)
+        return None
+    return row
+
+
 def cook_tasks(base_seconds: float) -> Blueprint:
     """A blueprint with the task of cooks. base_seconds: the cooking time of a takeout."""
     blueprint = Blueprint("kitchen")
@@ -80,28 +107,15 @@ def cook_tasks(base_seconds: float) -> Blueprint:
         message: OrderMessage = job.body
         number = message.number
         seconds = cooking_seconds(message.order_type, base_seconds)
-        order = job.execute_claiming(
-            START_COOKING,
-            number=number,
-            worker=job.worker_name,
-            cooking=timedelta(seconds=seconds),
-        )
-        if order["status"] is None:
-            raise PoisonMessage(f"there is no order {number}")
+        order = claim_order(job, START_COOKING, cooking=timedelta(seconds=seconds))
         if order["status"] != "cooking":
             text = f"Order is {order['status']}; nothing to cook"
             log_action(log.info, "order_skipped", text, order_number=number)
             return
         _log_started(number, order)
         job.sleep(seconds)
-        done = job.execute_completing(
-            FINISH_COOKING,
-            number=number,
-            type=message.order_type,
-            worker=job.worker_name,
-            more=message.extra,
-        )
-        _log_finished(number, done)
+        if done := complete_order(job, FINISH_COOKING, type=message.order_type):
+            _log_finished(number, done)
 
     return blueprint
 
@@ -115,11 +129,7 @@ def _log_started(number: str, order: dict[str, Any]) -> None:
     log_action(log.info, "order_processing", text, details, order_number=number)
 
 
-def _log_finished(number: str, done: dict[str, Any] | None) -> None:
-    if done is None or done["status"] is None:
-        text = "Order was ended by somebody else"
-        log_action(log.info, "order_ended_elsewhere", text, order_number=number)
-        return
+def _log_finished(number: str, done: dict[str, Any]) -> None:
     log_action(
         log.info,
         "order_completed",

@@ -13,10 +13,14 @@ from typing import Any
 
 from pizza.domain.stations import station
 from pizza.domain.status import DELIVERED, OUT_FOR_DELIVERY
-from pizza.kitchen.cooking import OrderMessage, parse_order_message
+from pizza.kitchen.cooking import (
+    OrderMessage,
+    claim_order,
+    complete_order,
+    parse_order_message,
+)
 from pizza.kitchen.storage import FINISH_STATION, SEND_BACK, START_STATION
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
-from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.task import TIME_LIMIT_S
 from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
@@ -79,11 +83,7 @@ def station_tasks(timing: StationTiming) -> Blueprint:
 def _start(job: Job, name: str, new_status: str | None = None) -> bool:
     """Claim the order for the station; False if it is no longer due there."""
     number = job.body.number
-    order = job.execute_claiming(
-        START_STATION, number=number, station=name, worker=job.worker_name, status=new_status
-    )
-    if order["status"] is None:
-        raise PoisonMessage(f"there is no order {number}")
+    order = claim_order(job, START_STATION, station=name, status=new_status)
     if order["stage"] is None:
         text = f"Order is {order['status']}; nothing to do here"
         log_action(log.info, "order_skipped", text, order_number=number)
@@ -95,22 +95,11 @@ def _start(job: Job, name: str, new_status: str | None = None) -> bool:
 
 def _complete(job: Job, name: str, new_status: str | None = None) -> None:
     """Complete the station's work; the order continues to the next one."""
-    message: OrderMessage = job.body
-    done = job.execute_completing(
-        FINISH_STATION,
-        number=message.number,
-        station=name,
-        worker=job.worker_name,
-        type=message.order_type,
-        status=new_status,
-        more=message.extra,
-    )
-    if done is None or done["status"] is None:
-        text = "Order was ended by somebody else"
-        log_action(log.info, "order_ended_elsewhere", text, order_number=message.number)
-        return
-    where = f"goes on to {done['stage']}" if done["stage"] else f"is {done['status']}"
-    _log(job, "station_completed", f"Order {where}", name)
+    order_type = job.body.order_type
+    done = complete_order(job, FINISH_STATION, station=name, type=order_type, status=new_status)
+    if done is not None:
+        where = f"goes on to {done['stage']}" if done["stage"] else f"is {done['status']}"
+        _log(job, "station_completed", f"Order {where}", name)
 
 
 def _send_back(job: Job, name: str, reason: str) -> None:
