@@ -188,7 +188,7 @@ class ChaosCluster(ProcessGroup):
 
     @contextmanager
     def broker_channel(self) -> Iterator[amqp.Channel]:
-        """A channel of its own connection to the broker, not through a proxy."""
+        """A channel to the broker on a new connection, not through a proxy."""
         with Connection(self.servers.rabbitmq.url) as link:
             yield link.channel()
 
