@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from pizza.domain.errors import FieldError, InvalidOrder, InvalidSpecialities
 from pizza.domain.names import fold_name, name_error
-from pizza.domain.order import ORDER_TYPES, OrderDraft, price_error, total_error
+from pizza.domain.order import ORDER_TYPES, OrderDraft, OrderItem, price_error, total_error
 
 UNKNOWN = "?"
 """The tag of an item that fits no tag of the menu: only a cook without tags may take it."""
@@ -30,14 +30,14 @@ class Dish:
     sold_out: bool = False
 
 
-def required_tags(item_names: Iterable[str], menu: Mapping[str, str]) -> list[str]:
+def required_tags(items: Iterable[OrderItem], menu: Mapping[str, str]) -> list[str]:
     """The tags that a cook must have for these items, sorted.
 
     menu: tags by the keys of dish names. An item that is not on the menu gets the tag of its last
     known word: a "Margherita Pizza" is `pizza`, a "Pizza Salad" is `salad`.
     """
     tags = set(menu.values())
-    return sorted({_required_tag(fold_name(name), menu, tags) for name in item_names})
+    return sorted({_required_tag(item.key, menu, tags) for item in items})
 
 
 def _required_tag(name: str, menu: Mapping[str, str], tags: Collection[str]) -> str:
@@ -76,7 +76,7 @@ def with_menu_prices(draft: OrderDraft, prices: Mapping[str, Decimal | None]) ->
     if all(item.price is not None for item in draft.items):
         return draft
     items = (
-        replace(item, price=prices.get(fold_name(item.name))) if item.price is None else item
+        replace(item, price=prices.get(item.key)) if item.price is None else item
         for item in draft.items
     )
     priced = replace(draft, items=tuple(items))
@@ -89,10 +89,9 @@ def menu_errors(draft: OrderDraft, prices: Mapping[str, Decimal | None]) -> list
     """One entry for each item whose dish or price differs from the menu."""
     found = []
     for index, item in enumerate(draft.items):
-        key = fold_name(item.name)
-        price = prices.get(key)
+        price = prices.get(item.key)
         if price is None or price != item.price:
-            found.append(menu_error(index, item.name, on_menu=key in prices, price=price))
+            found.append(menu_error(index, item.name, on_menu=item.key in prices, price=price))
     return found
 
 

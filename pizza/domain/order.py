@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from uuid import UUID
 
 from pizza.domain.errors import FieldError
-from pizza.domain.names import address_error, name_error
+from pizza.domain.names import address_error, fold_name, name_error
 
 DINE_IN, TAKEOUT, DELIVERY = "dine-in", "takeout", "delivery"
 ORDER_TYPES = (DINE_IN, TAKEOUT, DELIVERY)
@@ -30,7 +31,7 @@ MIN_PRIORITY, MAX_PRIORITY = 1, 10
 _CENT = Decimal("0.01")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OrderItem:
     """An item of an order. price: for a single piece, with at most two decimal places.
 
@@ -41,8 +42,13 @@ class OrderItem:
     quantity: int
     price: Decimal | None
 
+    @cached_property
+    def key(self) -> str:
+        """The key of its name, as the menu has it."""
+        return fold_name(self.name)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class OrderDraft:
     """An order before it is placed. Text is kept exactly as given."""
 
@@ -55,7 +61,7 @@ class OrderDraft:
     rush: bool = False
     priority: int | None = None
 
-    @property
+    @cached_property
     def total(self) -> Decimal:
         """The exact sum with two places (15.99 + 8.99 = 24.98), for a draft that passes `validate`.
 

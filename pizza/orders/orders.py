@@ -91,9 +91,7 @@ def place_order(
         conn,
         draft,
         priorities=_priorities(draft),
-        required_tags=None
-        if menu is None
-        else required_tags((item.name for item in draft.items), menu),
+        required_tags=None if menu is None else required_tags(draft.items, menu),
         source_id=source,
         cooking_seconds=cooking_seconds(draft.order_type, base_seconds),
         queue=TYPED_QUEUES[draft.order_type],

@@ -7,7 +7,6 @@ limits printed in the OpenAPI page are read from there.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -145,13 +144,12 @@ def parse_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
         ]
     if errors:
         raise InvalidOrder(errors)
-    return replace(draft, items=tuple(map(_with_two_places, items)))
+    return OrderDraft(**{**vars(request), "items": tuple(map(_normalized, request.items))})
 
 
-def _with_two_places(item: OrderItem) -> OrderItem:
-    if item.price is None:
-        return item
-    return replace(item, price=rules.normalize_price(item.price))
+def _normalized(item: ItemRequest) -> OrderItem:
+    price = None if item.price is None else rules.normalize_price(item.price)
+    return OrderItem(**{**vars(item), "price": price})
 
 
 def _limit_unknown(document: object) -> object:

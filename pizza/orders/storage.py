@@ -33,6 +33,9 @@ _PLACE_ORDER = _SQL.place_order
 
 _KEYS_AT_A_TIME = 2000
 
+# Prices and times become text, which is exact.
+_ENCODER = json.JSONEncoder(default=str)
+
 _DRAFT_FIELDS = tuple(field.name for field in fields(OrderDraft))
 _ITEM_FIELDS = tuple(field.name for field in fields(OrderItem))
 
@@ -56,7 +59,7 @@ def insert_order(
         "customer_key": fold_name(draft.customer_name),
         "total_amount": draft.total,
         "items": [
-            {**{name: getattr(item, name) for name in _ITEM_FIELDS}, "key": fold_name(item.name)}
+            {name: getattr(item, name) for name in _ITEM_FIELDS} | {"key": item.key}
             for item in draft.items
         ],
         "idempotency": key and {"key": key.key, "digest": key.digest.hex()},
@@ -68,8 +71,7 @@ def insert_order(
         },
         **terms,
     }
-    # As text, so that prices and times are exact.
-    order = json.dumps(document, default=str)
+    order = _ENCODER.encode(document)
     row: dict[str, Any] = fetch_first(conn, _PLACE_ORDER, {"order": order}, dict_row)
     return row
 

@@ -12,6 +12,12 @@ language sql stable as $$
     where m.price is distinct from (i.item ->> 'price')::numeric or m.price is null
 $$;
 
+-- Whether an order has a dish of the menu.
+create or replace function order_has_dish(p jsonb, m menu) returns boolean
+language sql stable as $$
+    select p -> 'items' @> jsonb_build_array(jsonb_build_object('key', coalesce(m.key, lower(m.name))))
+$$;
+
 -- The priority of an order that is being placed, and its customer's type: a customer who is known as a
 -- VIP is one, and one who orders as a VIP becomes known.
 create or replace function order_priority(
@@ -73,12 +79,12 @@ create or replace function order_place(
 language plpgsql as $$
 declare
     idempotency_key text := p #>> '{idempotency,key}';
-    names text[] := array(select i ->> 'key' from jsonb_array_elements(p -> 'items') i);
     needed_tags text[];
     counted boolean := false;
     kitchen record;
     customer record;
     o orders;
+    done boolean;
 begin
     if p ->> 'client' is not null then
         select c.verdict, c.rule, c.counted into verdict, rule, counted
@@ -105,8 +111,7 @@ begin
         needed_tags := array(select jsonb_array_elements_text(p -> 'required_tags'));
     end if;
     select case when k.paused then 'paused'
-                when exists (select from menu m
-                             where m.sold_out and coalesce(m.key, lower(m.name)) = any(names))
+                when exists (select from menu m where m.sold_out and order_has_dish(p, m))
                 then 'sold out' end as verdict,
            k.reason, k.capped, k.waiting, k.max_concurrent,
            (select count(*) from workers w
@@ -122,7 +127,7 @@ begin
         rule := kitchen.reason;
     elsif verdict = 'sold out' then
         select string_agg(m.name, ', ' order by m.name) into rule
-        from menu m where m.sold_out and coalesce(m.key, lower(m.name)) = any(names);
+        from menu m where m.sold_out and order_has_dish(p, m);
     end if;
     if verdict is null and p ->> 'source_id' is not null then
         select e.number into number from orders e where e.source_id = (p ->> 'source_id')::uuid;
@@ -139,7 +144,7 @@ begin
     if verdict is not null then
         return;
     end if;
-    select * into customer from order_priority(p);
+    customer := order_priority(p);
     priority := customer.priority;
     rule := customer.rule;
     number := order_number_next();
@@ -159,10 +164,11 @@ begin
     select derived_uuid(o.id, 'item ' || i.position), o.id, i.position,
            i.item ->> 'name', (i.item ->> 'quantity')::integer, (i.item ->> 'price')::numeric
     from jsonb_array_elements(p -> 'items') with ordinality as i(item, position);
-    perform outbox_enqueue_task(
+    -- Assignments, which are evaluated as expressions; `perform` would run a query each time.
+    done := outbox_enqueue_task(
         o.id, 'cook_order', p ->> 'queue', p ->> 'exchange', 'kitchen.' || o.type || '.' || o.priority,
         o.priority, order_message(o), trace_headers(o.trace), p_required_tags => needed_tags);
-    perform order_log_change(o, null, p ->> 'changed_by', 'priority ' || o.priority || ': ' || rule);
+    done := order_log_change(o, null, p ->> 'changed_by', 'priority ' || o.priority || ': ' || rule);
     order_id := o.id;
     total_amount := o.total_amount;
     if idempotency_key is not null then

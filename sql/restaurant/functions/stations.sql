@@ -10,23 +10,27 @@
 -- that tries again does it in a subtransaction (order_lock_with_message, webhook_retry). Periodic tasks
 -- wait for no row: they skip locked ones until the next run.
 
--- The next open station after p_after for an order of this type.
+-- The next open station after p_after for an order of this type. In PL/pgSQL, which keeps the plan of the
+-- query; a function of SQL would be parsed and planned in each transaction.
 create or replace function station_next(p_type text, p_after text) returns station
-language sql stable as $$
-    select s from station s
+language plpgsql stable as $$
+declare
+    next station;
+begin
+    select * into next from station s
     where s.open and p_type = any(s.order_types)
       and s.position > coalesce((select a.position from station a where a.name = p_after), 0)
     order by s.position
-    limit 1
-$$;
+    limit 1;
+    return next;
+end $$;
 
 -- Send the task of an order that has just come to a station into that station's queue.
 create or replace function station_enqueue(o orders, s station, p_more text[] default null) returns boolean
 language plpgsql as $$
 begin
-    perform outbox_enqueue_task(o.task_id, s.task, s.queue, '', s.queue, o.priority,
-                                order_message(o, p_more), trace_headers(o.trace));
-    return true;
+    return outbox_enqueue_task(o.task_id, s.task, s.queue, '', s.queue, o.priority,
+                               order_message(o, p_more), trace_headers(o.trace));
 end $$;
 
 -- A station starts to work on an order. p_status: the order's new status, or null.
@@ -42,6 +46,7 @@ declare
     c record;
     o orders;
     old_status text;
+    done boolean;
 begin
     c := job_claim(p_message, p_worker_id, p_queues, p_skip_priority_check, p_reservation, p_priority);
     verdict := c.verdict;
@@ -60,7 +65,7 @@ begin
             set status = p_status, updated_at = clock_timestamp(), version = u.version + 1
             where u.id = o.id
             returning * into o;
-            perform order_log_change(o, old_status, p_worker, null);
+            done := order_log_change(o, old_status, p_worker, null);
         end if;
         insert into order_stage (order_id, stage, worker, started_at)
         values (o.id, p_station, p_worker, clock_timestamp());
@@ -80,12 +85,15 @@ create or replace function station_finish_work(
 )
 language plpgsql as $$
 declare
+    c record;
     o orders;
     s station;
     old_status text;
+    done boolean;
 begin
-    select j.next_queue, j.reservation into next_queue, reservation
-    from job_complete(p_message, p_token, p_queues, p_reservation) j;
+    c := job_complete(p_message, p_token, p_queues, p_reservation);
+    next_queue := c.next_queue;
+    reservation := c.reservation;
     s := station_next(p_type, p_station);
     select e.status into old_status from orders e where e.number = p_number for no key update;
     update orders u
@@ -102,11 +110,11 @@ begin
     status := o.status;
     stage := o.stage;
     if p_status is not null then
-        perform order_log_change(o, old_status, p_worker, null);
+        done := order_log_change(o, old_status, p_worker, null);
     end if;
-    perform station_close_visit(o.id, p_station, p_worker, 'done');
+    done := station_close_visit(o.id, p_station, p_worker, 'done');
     if s.name is not null then
-        perform station_enqueue(o, s, p_more);
+        done := station_enqueue(o, s, p_more);
     end if;
 end $$;
 

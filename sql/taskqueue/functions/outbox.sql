@@ -19,7 +19,7 @@ end $$;
 
 -- The notification channel of this installation. Other schemas of the database have other channels.
 create or replace function channel_name(p_name text) returns text
-language sql immutable as $$ select p_name || '_' || 'message'::regclass::oid::bigint $$;
+language sql stable as $$ select p_name || '_' || 'message'::regclass::oid::bigint $$;
 
 -- Notify the keeper of a message that becomes due before its next poll (one second at most).
 create or replace function keeper_notify(p_delay interval) returns boolean

@@ -4,6 +4,7 @@ import pytest
 
 from pizza.domain.errors import InvalidSpecialities
 from pizza.domain.menu import UNKNOWN, parse_specialities, required_tags
+from pizza.domain.order import OrderItem
 
 MENU = {"margherita pizza": "pizza", "caesar salad": "salad", "lasagne": "pasta", "steak": "grill"}
 
@@ -22,7 +23,9 @@ MENU = {"margherita pizza": "pizza", "caesar salad": "salad", "lasagne": "pasta"
     ],
 )
 def test_each_item_needs_its_tag(names, expected):
-    assert required_tags(names, MENU) == sorted(expected)
+    items = [OrderItem(name, 1, None) for name in names]
+
+    assert required_tags(items, MENU) == sorted(expected)
 
 
 def test_words_are_order_types_or_tags():
