@@ -188,9 +188,12 @@ def test_no_password_is_shown_by_ps_or_the_log_and_no_port_is_open_to_strangers(
     flags = [
         f"--db=postgres://pizza:0dd%2Fpa55word@{servers.postgres.address}/pizza",
         f"--rabbitmq={servers.rabbitmq.address}",
-        "--rabbitmq-user=nobody", "--rabbitmq-pass=0ther-pa55word",
-        "--log-level=DEBUG", "--host=0.0.0.0", "--web-workers=1",
-    ]  # fmt: skip
+        "--rabbitmq-user=nobody",
+        "--rabbitmq-pass=0ther-pa55word",
+        "--log-level=DEBUG",
+        "--host=0.0.0.0",
+        "--web-workers=1",
+    ]
     running = Service(tmp_path, "", "", *flags)
     cook = Program(tmp_path, "cook", ["--mode=kitchen-worker", "--worker-name=a", *flags[:4]], {})
     try:

@@ -82,7 +82,10 @@ BAD = {
     "price with 20 places": (with_price("15.990000000000000000001"), 422, "items[1].price"),
     "price beyond exponents": (with_price("1e99999999999999999999"), 422, "items[1].price"),
     "total too high": (
-        {**ORDER, "items": [{**ITEM, "quantity": 1000, "price": 999999.99}]}, 422, "items"),
+        {**ORDER, "items": [{**ITEM, "quantity": 1000, "price": 999999.99}]},
+        422,
+        "items",
+    ),
     "table on a takeout": ({**ORDER, "table_number": 5}, 422, "table_number"),
     "address on a takeout": ({**ORDER, "delivery_address": "1 Rd x"}, 422, "delivery_address"),
     "dine-in without table": (DINE_IN, 422, "table_number"),
@@ -134,7 +137,7 @@ BAD = {
     "10,000 digits": (b'{"priority": ' + b"1" * 10_000 + b"}", 400, None),
     "66 kilobytes": (b" " * 66_000, 413, None),
     "twenty megabytes": (b" " * 20_000_000, 413, None),
-}  # fmt: skip
+}
 
 
 service = module_service("--max-concurrent=0")
@@ -234,10 +237,22 @@ POST = b"POST /orders HTTP/1.1\r\nHost: localhost\r\n"
         b"GET /menu HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
         b"POST /orders HTTP/1.1\r\nHost:\r\nContent-Length: 2\r\n\r\n{}",
     ],
-    ids=["TLS", "bytes", "NUL", "long path", "long header", "300 headers", "length many",
-         "length -1", "two lengths", "bad chunk", "no host", "two hosts",
-         "empty host"],
-)  # fmt: skip
+    ids=[
+        "TLS",
+        "bytes",
+        "NUL",
+        "long path",
+        "long header",
+        "300 headers",
+        "length many",
+        "length -1",
+        "two lengths",
+        "bad chunk",
+        "no host",
+        "two hosts",
+        "empty host",
+    ],
+)
 def test_malformed_http_is_a_4xx_and_never_html(service, data):
     before = service.stored()
     answer = service.talk(data)

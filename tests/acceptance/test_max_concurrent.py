@@ -40,9 +40,12 @@ def another(restaurant: Restaurant, *flags: str) -> Iterator[tuple[Program, Clie
 def set_by_command(restaurant: Restaurant, limit: int) -> None:
     command = [sys.executable, "-m", "flask", "--app", "pizza", "kitchen", "max-concurrent"]
     subprocess.run(
-        [*command, str(limit), "--by", "anna"], check=True, timeout=30, capture_output=True,
+        [*command, str(limit), "--by", "anna"],
+        check=True,
+        timeout=30,
+        capture_output=True,
         env=os.environ | {"DB_URL": restaurant.db_url},
-    )  # fmt: skip
+    )
 
 
 def warning(service: Program) -> Any:

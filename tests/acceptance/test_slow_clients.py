@@ -31,9 +31,12 @@ DEADLINE_S = 10.0
 SOON_S = 2.0
 
 service = module_service(
-    "--max-concurrent=0", "--rate-limit=0", "--trusted-proxies=127.0.0.1", "--max-streams=100",
+    "--max-concurrent=0",
+    "--rate-limit=0",
+    "--trusted-proxies=127.0.0.1",
+    "--max-streams=100",
     STAFF_KEY=KEY,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(autouse=True)

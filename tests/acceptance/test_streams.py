@@ -26,9 +26,12 @@ WHOLE = {
 PERSONAL = {"priority", "customer_name", "notes"}
 
 service = module_service(
-    "--max-concurrent=0", "--web-workers=1", f"--max-streams={MOST}",
-    "--trusted-proxies=127.0.0.1", STAFF_KEY=KEY,
-)  # fmt: skip
+    "--max-concurrent=0",
+    "--web-workers=1",
+    f"--max-streams={MOST}",
+    "--trusted-proxies=127.0.0.1",
+    STAFF_KEY=KEY,
+)
 
 
 def placed(service: Service, **fields: Any) -> dict[str, Any]:

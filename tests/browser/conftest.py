@@ -25,12 +25,18 @@ from ..support.page_driver import PageDriver
 from ..support.restaurant import Program
 
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--disable-dev-shm-usage",
     # Over plain HTTP and under a name the browser sends no Sec-Fetch-Site.
     "--host-resolver-rules=MAP pizza.example 127.0.0.1",
-)  # fmt: skip
+)
 
 
 def _run_service(

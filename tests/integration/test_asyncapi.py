@@ -237,9 +237,13 @@ def check_message(kind: str, message: Any) -> Any:
 def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(wire):
     example = MESSAGES["order_from_outside"]["examples"][0]["payload"]
     wire.publish(
-        "orders_from_outside", "kitchen.delivery", example,
-        message_id=str(uuid4()), reply_to=wire.answers, correlation_id="our 17",
-    )  # fmt: skip
+        "orders_from_outside",
+        "kitchen.delivery",
+        example,
+        message_id=str(uuid4()),
+        reply_to=wire.answers,
+        correlation_id="our 17",
+    )
     wire.start_cook("cook")
 
     (answer,) = wait_until(lambda: wire.drain(wire.answers), 20, "the answer")
@@ -337,9 +341,13 @@ def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
 def test_a_bad_order_is_a_dead_letter_with_its_reason_and_is_answered(wire, payload, reason):
     wire.start_cook("cook")
     wire.publish(
-        "orders_from_outside", "kitchen.order", payload,
-        message_id=str(uuid4()), reply_to=wire.answers, correlation_id="our 19",
-    )  # fmt: skip
+        "orders_from_outside",
+        "kitchen.order",
+        payload,
+        message_id=str(uuid4()),
+        reply_to=wire.answers,
+        correlation_id="our 19",
+    )
     (answer,) = wait_until(lambda: wire.drain(wire.answers), 20, "the answer")
     refusal = check_message("order_refused", answer)
     assert reason in refusal["error"]
@@ -361,9 +369,13 @@ def test_an_answer_repeats_any_correlation_id(wire):
     for correlation_id in ODD:
         for payload in (good, bad):
             wire.publish(
-                "orders_from_outside", "kitchen.order", payload,
-                message_id=str(uuid4()), reply_to=wire.answers, correlation_id=correlation_id,
-            )  # fmt: skip
+                "orders_from_outside",
+                "kitchen.order",
+                payload,
+                message_id=str(uuid4()),
+                reply_to=wire.answers,
+                correlation_id=correlation_id,
+            )
     wire.start_cook("cook")
     answers = []
 
@@ -387,9 +399,13 @@ def test_an_answer_that_nobody_waits_for_holds_up_nothing(wire):
     example = MESSAGES["order_from_outside"]["examples"][1]["payload"]
     for payload in (example, {"customer_name": "Jane", "items": []}, b"no JSON"):
         wire.publish(
-            "orders_from_outside", "kitchen.order", payload,
-            message_id=str(uuid4()), reply_to="a queue that is gone", correlation_id="lost",
-        )  # fmt: skip
+            "orders_from_outside",
+            "kitchen.order",
+            payload,
+            message_id=str(uuid4()),
+            reply_to="a queue that is gone",
+            correlation_id="lost",
+        )
     wire.start_cook("cook")
 
     def dead() -> list[str]:

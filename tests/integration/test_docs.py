@@ -111,9 +111,12 @@ class CopiedProgram:
     def __init__(self, where: Path, db_url: str, broker_url: str, closing: ExitStack) -> None:
         self._closing, self._where = closing, where
         self._environment = os.environ | {
-            "PYTHONPATH": str(where), "DB_URL": db_url, "RABBITMQ": broker_url,
-            "COOKING_TIME": "0", "STATION_TIME": "0",
-        }  # fmt: skip
+            "PYTHONPATH": str(where),
+            "DB_URL": db_url,
+            "RABBITMQ": broker_url,
+            "COOKING_TIME": "0",
+            "STATION_TIME": "0",
+        }
 
     def do(self, *flags: str) -> None:
         """Run the program to its end."""

@@ -89,14 +89,17 @@ def customer_orders(conn: BoundedConnection) -> list[str]:
     profiles.set_vip(conn, NAME, True, by="Anna")
     numbers = [
         place(
-            conn, first, order_type="delivery", delivery_address=ADDRESS,
+            conn,
+            first,
+            order_type="delivery",
+            delivery_address=ADDRESS,
             key=IdempotencyKey(f"{NEEDLE}-1", b"digest of Quexwobble"),
             client=ClientQuota(b"\1" * 32, 25, b"\2" * 32),
         ),
         place(conn, second, order_type="dine-in", table_number=7),
         place(conn, third),
         place(conn, "Neighbour"),
-    ]  # fmt: skip
+    ]
     delivered, moved, cancelled, neighbours = numbers
     actions.set_priority(conn, moved, 9, reason=f"Birthday of {NAME}", by="Anna")
     actions.cancel(conn, cancelled, reason=f"{NAME} has called", by=NAME)

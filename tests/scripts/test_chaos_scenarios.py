@@ -86,8 +86,10 @@ def test_a_latency_beyond_its_limit_is_late_and_one_within_it_is_not(cluster: Ch
     assert report.late == ["orders begun after 0.60 s, limit 0.5 s"]
     assert not report.good
     assert report.as_json()["latencies"][0] == {
-        "what": "events published", "seconds": 0.4, "limit": 0.5,
-    }  # fmt: skip
+        "what": "events published",
+        "seconds": 0.4,
+        "limit": 0.5,
+    }
 
 
 def test_tasks_without_an_effect_are_lost_and_with_two_are_doubled(cluster: ChaosCluster) -> None:

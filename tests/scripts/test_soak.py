@@ -24,8 +24,9 @@ def sample(placed: int, *, message_mb: float = 3.0, cook_mb: float = 30.0) -> So
     tables = {name: TableSize(8192, 8192, 1, 0, 0) for name in HOT_TABLES}
     tables["message"] = TableSize(int(message_mb * MB), 0, 0, 0, 0)
     tables["orders"] = TableSize(placed * 500, placed * 100, placed, 0, 0)
-    return SoakSample(placed, placed / 10, {"cook_1": cook_mb, "postgres": 100}, 30, {}, tables,
-                 10, 10, 0, 0)  # fmt: skip
+    return SoakSample(
+        placed, placed / 10, {"cook_1": cook_mb, "postgres": 100}, 30, {}, tables, 10, 10, 0, 0
+    )
 
 
 def timing(factor: float = 1.0, **slower: float) -> Timings:

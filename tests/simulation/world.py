@@ -188,9 +188,12 @@ class World:
         }
         task = _app().tasks[rng.choice(("work", "work", "quick", "terse"))]
         task.send(
-            conn, plan, message_id=id, priority=rng.choice((0, 0, 5)),
+            conn,
+            plan,
+            message_id=id,
+            priority=rng.choice((0, 0, 5)),
             countdown=rng.choice((None, None, None, 0.7)),
-        )  # fmt: skip
+        )
         publish(conn, EVENTS, key, {"n": n}, message_id=self.new_id())
         if rng.random() < 0.1:
             self.scheduler.pause(rng.random())

@@ -27,11 +27,16 @@ def place(conn: BoundedConnection, **fields: Any) -> str:
 def status(sequence: int | None, new: str = "cooking", **fields: Any) -> dict[str, Any]:
     """The body of a notification, as the restaurant sends it."""
     body = {
-        "order_number": NUMBER, "old_status": "received", "new_status": new,
-        "changed_by": "chef_mario", "timestamp": "2024-12-16T10:32:00Z",
-        "estimated_completion": "2024-12-16T10:42:00Z", "event_id": str(uuid4()),
-        "customer_name": "John Doe", **fields,
-    }  # fmt: skip
+        "order_number": NUMBER,
+        "old_status": "received",
+        "new_status": new,
+        "changed_by": "chef_mario",
+        "timestamp": "2024-12-16T10:32:00Z",
+        "estimated_completion": "2024-12-16T10:42:00Z",
+        "event_id": str(uuid4()),
+        "customer_name": "John Doe",
+        **fields,
+    }
     return body if sequence is None else body | {"sequence": sequence}
 
 

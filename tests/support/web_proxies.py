@@ -217,8 +217,12 @@ def _apache(program: str, folder: Path, service: int, sites: Sites, modules: Pat
     config = folder / "apache.conf"
     config.write_text(
         _APACHE.format(
-            folder=folder, port=sites["apache"], service=service, modules=loaded, user=user,
+            folder=folder,
+            port=sites["apache"],
+            service=service,
+            modules=loaded,
+            user=user,
             zipped=ZIPPED,
         )
-    )  # fmt: skip
+    )
     return [program, "-D", "FOREGROUND", "-f", str(config)]

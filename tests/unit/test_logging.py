@@ -80,9 +80,14 @@ def test_a_zero_is_something():
 
 @pytest.mark.parametrize(
     ("call", "level"),
-    [("debug", "DEBUG"), ("info", "INFO"), ("warning", "WARN"), ("error", "ERROR"),
-     ("critical", "ERROR")],
-)  # fmt: skip
+    [
+        ("debug", "DEBUG"),
+        ("info", "INFO"),
+        ("warning", "WARN"),
+        ("error", "ERROR"),
+        ("critical", "ERROR"),
+    ],
+)
 def test_levels_have_the_names_of_the_specification(call, level):
     assert one_line(lambda log: getattr(log, call)("x"))["level"] == level
 

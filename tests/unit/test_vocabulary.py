@@ -65,10 +65,13 @@ def test_a_banned_word_is_found(tree: Tree, file: str, text: str, found: set[str
 
 
 def test_a_class_name_used_twice_is_found(tree: Tree) -> None:
-    sources = tree({
-        "pizza/a.py": "class Job:\n    class Part: ...\n", "pizza/b/c.py": "class Part: ...\n",
-        "scripts/d.py": "class Job: ...\n",
-    })  # fmt: skip
+    sources = tree(
+        {
+            "pizza/a.py": "class Job:\n    class Part: ...\n",
+            "pizza/b/c.py": "class Part: ...\n",
+            "scripts/d.py": "class Job: ...\n",
+        }
+    )
     assert entries(vocabulary.find_duplicate_classes(sources)) == {"class pizza Part"}
 
 

@@ -21,8 +21,11 @@ def flask(restaurant: Restaurant, folder: Path, *words: str) -> Any:
     """Run a command of the staff; what it prints as JSON."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "pizza", *words, "--json"],
-        capture_output=True, text=True, cwd=folder, env={"DB_URL": restaurant.db_url, "PATH": ""},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={"DB_URL": restaurant.db_url, "PATH": ""},
+    )
     assert (done.returncode, done.stderr) == (0, ""), done
     return json.loads(done.stdout)
 

@@ -83,9 +83,12 @@ def test_quality_sends_back_and_the_order_is_cooked_again(restaurant):
     assert inspector.stop() == 0
     staff(restaurant, "packaging")
     restaurant.start(
-        "mild", "--mode=kitchen-worker", "--worker-name=mild", "--station=quality",
+        "mild",
+        "--mode=kitchen-worker",
+        "--worker-name=mild",
+        "--station=quality",
         "--station-time=0",
-    ).wait_for("worker_connected")  # fmt: skip
+    ).wait_for("worker_connected")
     eventually(lambda: order(restaurant, number)["stage"] == "handover", 15, "good enough at last")
     log = restaurant.ledger.log(number)
     assert [row.status for row in log][:4] == ["received", "cooking", "ready", "received"]
@@ -136,9 +139,12 @@ def test_cooks_by_tag_share_the_menu(new_restaurant):
     pizza, salad, both, sushi = (
         restaurant.place(items=[{"name": name, "quantity": 1, "price": 9} for name in names])
         for names in (
-            ["Margherita Pizza"], ["Caesar Salad"], ["Family Pizza", "Greek Salad"], ["Sushi"],
+            ["Margherita Pizza"],
+            ["Caesar Salad"],
+            ["Family Pizza", "Greek Salad"],
+            ["Sushi"],
         )
-    )  # fmt: skip
+    )
     mario = restaurant.start_cook("chef_mario", order_types="pizza,pasta")
     restaurant.ledger.wait_for("ready", [pizza], 15)
     assert mario.said("worker_registered")[0]["message"] == (
@@ -188,12 +194,16 @@ def test_an_order_message_of_another_program_is_cooked(new_restaurant):
     restaurant.open()
     restaurant.start_cook("chef")
     message = {
-        "order_number": "ORD_20241216_001", "customer_name": "Jane", "customer_type": "vip",
-        "order_type": "delivery", "table_number": None,
+        "order_number": "ORD_20241216_001",
+        "customer_name": "Jane",
+        "customer_type": "vip",
+        "order_type": "delivery",
+        "table_number": None,
         "delivery_address": "123 Main St, City",
         "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}],
-        "total_amount": 15.99, "priority": 10,
-    }  # fmt: skip
+        "total_amount": 15.99,
+        "priority": 10,
+    }
     restaurant.publish("orders_direct", "kitchen.order", message)
     restaurant.publish("orders_direct", "kitchen.delivery", {**message, "customer_name": "Joe"})
     restaurant.publish("orders_direct", "kitchen.order", {**message, "total_amount": 99})

@@ -113,8 +113,11 @@ def test_each_kind_of_change_is_recorded_with_actor_action_and_address(
     assert (entry.action, entry.object_kind) == (action, kind)
     assert id == "*" or entry.object_id == id
     assert (entry.actor, entry.key_id, entry.role, entry.source) == (
-        "Anna", "0a1b2c3d", MANAGER, "203.0.113.7",
-    )  # fmt: skip
+        "Anna",
+        "0a1b2c3d",
+        MANAGER,
+        "203.0.113.7",
+    )
     text = str(conn.execute("select a::text from audit_log a").fetchall()).lower()
     for never in ("jane", "roe", "secret", "whsec", "pizza_", "cookie"):
         assert never not in text
@@ -154,9 +157,13 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
 
 @pytest.mark.parametrize(
     "statement",
-    ["update audit_log set actor = 'x'", "delete from audit_log", "truncate audit_log",
-     "set pizza.audit_prune = 'on'; delete from audit_log"],
-)  # fmt: skip
+    [
+        "update audit_log set actor = 'x'",
+        "delete from audit_log",
+        "truncate audit_log",
+        "set pizza.audit_prune = 'on'; delete from audit_log",
+    ],
+)
 def test_no_entry_can_be_changed_or_dropped(conn: BoundedConnection, statement: str) -> None:
     add_dish(conn)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):

@@ -86,9 +86,13 @@ def test_an_expired_key_counts_no_more_and_neither_do_its_sessions(
 
 @pytest.mark.parametrize(
     ("words", "field"),
-    [({"role": "owner"}, "role"), ({"kind": "robot"}, "kind"),
-     ({"good_for": timedelta()}, "expires"), ({"name": ""}, "name")],
-)  # fmt: skip
+    [
+        ({"role": "owner"}, "role"),
+        ({"kind": "robot"}, "kind"),
+        ({"good_for": timedelta()}, "expires"),
+        ({"name": ""}, "name"),
+    ],
+)
 def test_a_key_that_makes_no_sense_is_refused(
     conn: BoundedConnection, words: dict[str, object], field: str
 ) -> None:

@@ -74,8 +74,11 @@ def test_changes_before_the_start_are_not_read(conn: BoundedConnection, first: s
     (only,) = feed.read(conn)
     found = only.change
     assert (found.number, found.sequence, found.old_status, found.status) == (
-        second, 1, None, "received",
-    )  # fmt: skip
+        second,
+        1,
+        None,
+        "received",
+    )
     assert found.position == feed.position
     assert str(only.cursor) == str(found.position)
     assert read(feed, conn) == []

@@ -392,9 +392,12 @@ def test_the_audit_log_names_the_command_and_its_user(run: Run, conn: BoundedCon
     user = getpass.getuser()
     lines = json.loads(run("audit", "--json").stdout)
     assert [(each["action"], each["actor"]) for each in lines] == [
-        ("key_revoked", "staff"), ("key_added", "staff"), ("order_read", "staff"),
-        ("vip_changed", "anna"), ("dish_added", "staff"),
-    ]  # fmt: skip
+        ("key_revoked", "staff"),
+        ("key_added", "staff"),
+        ("order_read", "staff"),
+        ("vip_changed", "anna"),
+        ("dish_added", "staff"),
+    ]
     assert {each["source"] for each in lines} == {f"command line ({user})"}
     assert '"price": "9.50"' in run("audit", "--object", "dish Calzone").stdout
     assert "vip_changed" in run("audit", "--actor", "anna", "--since", "2024-12-16").stdout

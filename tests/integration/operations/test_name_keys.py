@@ -158,9 +158,12 @@ def test_a_vip_is_known_however_the_name_is_typed(
 @pytest.mark.parametrize(("typed", "other"), SAME)
 def test_a_subscriber_gets_events_of_its_customer_in_every_spelling(typed: str, other: str) -> None:
     body = {
-        "order_number": "ORD_20250101_001", "new_status": "ready", "changed_by": "mario",
-        "timestamp": "2025-01-01T10:00:00Z", "customer_name": other,
-    }  # fmt: skip
+        "order_number": "ORD_20250101_001",
+        "new_status": "ready",
+        "changed_by": "mario",
+        "timestamp": "2025-01-01T10:00:00Z",
+        "customer_name": other,
+    }
     assert read_status_message(body, None) in NotificationFilter(fold_name(typed))
 
 

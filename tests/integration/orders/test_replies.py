@@ -12,9 +12,12 @@ from pizza.orders import replies
 from pizza.topology import TOPOLOGY, subscriber_queue
 
 OURS = [
-    *(queue.name for queue in TOPOLOGY.queues), subscriber_queue("front desk").name,
-    subscriber_queue(None).name, "dead_letter_queue", "amq.direct",
-]  # fmt: skip
+    *(queue.name for queue in TOPOLOGY.queues),
+    subscriber_queue("front desk").name,
+    subscriber_queue(None).name,
+    "dead_letter_queue",
+    "amq.direct",
+]
 
 
 def sent(conn: BoundedConnection, reply_to: str | None) -> list[tuple[str, str]]:

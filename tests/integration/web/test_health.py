@@ -56,13 +56,19 @@ def test_a_service_that_does_not_publish_reports_the_broker_as_the_leader_sees_i
 @pytest.mark.parametrize(
     ("change", "status", "schema"),
     [
-        ("insert into schema_migration (name, checksum) values ('9999_more.sql', 'x')",
-         200, "newer"),
-        ("update schema_migration set checksum = 'x' where name = 'functions/orders.sql'",
-         200, "other functions"),
+        (
+            "insert into schema_migration (name, checksum) values ('9999_more.sql', 'x')",
+            200,
+            "newer",
+        ),
+        (
+            "update schema_migration set checksum = 'x' where name = 'functions/orders.sql'",
+            200,
+            "other functions",
+        ),
         ("drop table schema_migration", 503, "missing"),
     ],
-)  # fmt: skip
+)
 def test_the_schema_check_tells_missing_tables_from_those_of_another_release(
     client: FlaskClient, conn: BoundedConnection, change: str, status: int, schema: str
 ) -> None:

@@ -180,8 +180,11 @@ def test_without_keys_the_name_is_what_the_client_says(
     browser().post("/kitchen/pause", json={"by": "anna"})
     (entry,) = audit_log.list_entries(conn)
     assert (entry.actor, entry.key_id, entry.role, entry.source) == (
-        "anna", None, None, "203.0.113.7",
-    )  # fmt: skip
+        "anna",
+        None,
+        None,
+        "203.0.113.7",
+    )
 
 
 def test_reads_of_personal_data_are_recorded_once_and_the_customers_own_are_not(

@@ -81,8 +81,11 @@ def test_orders_are_found_by_status_and_type(client: FlaskClient, place: Any, co
 def test_an_order_with_a_sold_out_dish_is_refused_by_name(client: FlaskClient, place: Any) -> None:
     marked = client.post("/menu/margherita pizza/sold-out")
     assert marked.json == {
-        "name": "Margherita Pizza", "tag": "pizza", "price": 15.99, "sold_out": True,
-    }  # fmt: skip
+        "name": "Margherita Pizza",
+        "tag": "pizza",
+        "price": 15.99,
+        "sold_out": True,
+    }
 
     meal = {
         "customer_name": "Jo",
@@ -104,8 +107,11 @@ def test_a_dish_is_added_and_changed(client: FlaskClient) -> None:
     changed = client.post("/menu", json={"name": "pizza funghi", "tag": "special"})
 
     assert changed.json == {
-        "name": "Pizza Funghi", "tag": "special", "price": None, "sold_out": True,
-    }  # fmt: skip
+        "name": "Pizza Funghi",
+        "tag": "special",
+        "price": None,
+        "sold_out": True,
+    }
     assert changed.json in client.get("/menu").json
     bad = client.post("/menu", json={"name": "\t\x00", "tag": "takeout", "price": 1.001})
     assert [error["field"] for error in bad.json["errors"]] == ["name", "tag", "price"]

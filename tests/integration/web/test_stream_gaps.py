@@ -134,9 +134,12 @@ def test_an_open_transaction_delays_no_other_order(
 
 
 def test_a_change_that_commits_while_the_client_is_away_comes_once(
-    screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
+    screen: Screen,
+    process: Process,
+    conn: BoundedConnection,
+    orders: list[str],
     slow_conn: BoundedConnection,
-) -> None:  # fmt: skip
+) -> None:
     hub = process()
     screen.open(hub)
     with slow_conn.transaction():
@@ -152,9 +155,12 @@ def test_a_change_that_commits_while_the_client_is_away_comes_once(
 
 
 def test_a_change_that_commits_after_the_reconnect_comes_once(
-    screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
+    screen: Screen,
+    process: Process,
+    conn: BoundedConnection,
+    orders: list[str],
     slow_conn: BoundedConnection,
-) -> None:  # fmt: skip
+) -> None:
     """To the same process, to another one, to one that began later, and to that again."""
     first, second = process(), process()
     other = Screen(conn)
@@ -181,9 +187,12 @@ def test_a_change_that_commits_after_the_reconnect_comes_once(
 
 
 def test_a_client_that_comes_from_a_process_ahead_gets_nothing_twice(
-    screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
+    screen: Screen,
+    process: Process,
+    conn: BoundedConnection,
+    orders: list[str],
     slow_conn: BoundedConnection,
-) -> None:  # fmt: skip
+) -> None:
     screen.open(process())
     connected = threading.Event()
     behind = process(connected)
@@ -202,9 +211,12 @@ def test_a_client_that_comes_from_a_process_ahead_gets_nothing_twice(
 
 
 def test_a_change_that_is_rolled_back_leaves_the_ids(
-    screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
+    screen: Screen,
+    process: Process,
+    conn: BoundedConnection,
+    orders: list[str],
     slow_conn: BoundedConnection,
-) -> None:  # fmt: skip
+) -> None:
     hub = process()
     screen.open(hub)
     slow_conn.execute("begin")
@@ -221,9 +233,12 @@ def test_a_change_that_is_rolled_back_leaves_the_ids(
 
 
 def test_beyond_the_longest_id_changes_are_repeated_and_none_is_missed(
-    screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
+    screen: Screen,
+    process: Process,
+    conn: BoundedConnection,
+    orders: list[str],
     slow_conn: BoundedConnection,
-) -> None:  # fmt: skip
+) -> None:
     """Their event ids and sequences show it."""
     hub = process()
     screen.open(hub)
@@ -247,9 +262,13 @@ def test_beyond_the_longest_id_changes_are_repeated_and_none_is_missed(
 
 
 def test_thousands_of_missed_changes_come_page_by_page_with_new_ones(
-    screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
-    slow_conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    screen: Screen,
+    process: Process,
+    conn: BoundedConnection,
+    orders: list[str],
+    slow_conn: BoundedConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     hub = process()
     screen.open(hub)
     change(conn, orders[1])

@@ -160,9 +160,12 @@ def _verdict(
 ) -> dict[str, Any]:
     row = tx.row(id) if id is not None else None
     return {
-        "verdict": verdict, "token": row and row.token, "attempt": row and row.attempt,
-        "better_queue": better, "reservation": reservation,
-    }  # fmt: skip
+        "verdict": verdict,
+        "token": row and row.token,
+        "attempt": row and row.attempt,
+        "better_queue": better,
+        "reservation": reservation,
+    }
 
 
 def redeliver(tx: Transaction, p: dict[str, Any]) -> Rows:

@@ -101,13 +101,18 @@ def dead_letter_raw(tx: Transaction, p: dict[str, Any]) -> Rows:
     id, headers = _dead_id(tx, p["id"], p["body"]), plain(p["headers"])
     needs = headers.get("needs")
     recorded = _record(
-        tx, id, task=headers.get("task"), queue=p["routing_key"],
+        tx,
+        id,
+        task=headers.get("task"),
+        queue=p["routing_key"],
         headers={k: v for k, v in headers.items() if k not in (*_OF_THE_END, "dead_message")},
-        needs=needs if isinstance(needs, list) else None, body=p["body"],
-        reason=headers.get("reason", "unknown"), traceback=p.get("traceback"),
+        needs=needs if isinstance(needs, list) else None,
+        body=p["body"],
+        reason=headers.get("reason", "unknown"),
+        traceback=p.get("traceback"),
         priority=p.get("priority", 0),
         attempts=int(headers.get("attempt", 0)),
-    )  # fmt: skip
+    )
     if recorded:
         _copy(tx, id, p["exchange"], p["routing_key"], p["body"], headers)
     return [(True,)]
@@ -132,9 +137,13 @@ def _record(tx: Transaction, id: Any, **values: Any) -> bool:
 def _copy(tx: Transaction, id: Any, exchange: str, queue: Any, body: bytes, headers: Any) -> None:
     publish(
         tx,
-        {"exchange": exchange, "routing_key": queue, "body": body,
-         "headers": {**headers, "dead_message": str(id)}},
-    )  # fmt: skip
+        {
+            "exchange": exchange,
+            "routing_key": queue,
+            "body": body,
+            "headers": {**headers, "dead_message": str(id)},
+        },
+    )
     count(tx, "dead", queue)
 
 

@@ -46,9 +46,13 @@ def rescue(tx: Transaction, p: dict[str, Any]) -> Rows:
     for row in unlocked(tx, lambda r: r.state == "claimed" and r.holder in gone, p["limit"]):
         position = row.position if row.sent_at is not None else tx.next_position()
         tx.change(
-            row, state="pending", token=row.token + 1, holder=None, lease_until=None,
+            row,
+            state="pending",
+            token=row.token + 1,
+            holder=None,
+            lease_until=None,
             position=position,
-        )  # fmt: skip
+        )
         rescued.append((row.id, row.task, row.queue, True))
     if rescued:
         wake_publisher(tx)

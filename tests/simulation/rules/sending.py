@@ -17,13 +17,21 @@ def send(tx: Transaction, p: dict[str, Any]) -> Rows:
     waits = p["countdown"]
     tx.insert(
         Row(
-            id=p["id"], position=tx.next_position(), task=p["task"], queue=p["queue"],
-            exchange=p["exchange"], routing_key=p["routing_key"], priority=p["priority"],
-            body=p["body"], headers=plain(p["headers"]), created_at=EPOCH, needs=p["needs"],
+            id=p["id"],
+            position=tx.next_position(),
+            task=p["task"],
+            queue=p["queue"],
+            exchange=p["exchange"],
+            routing_key=p["routing_key"],
+            priority=p["priority"],
+            body=p["body"],
+            headers=plain(p["headers"]),
+            created_at=EPOCH,
+            needs=p["needs"],
             state="pending" if waits is None else "scheduled",
             available_at=None if waits is None else tx.now + waits.total_seconds(),
         )
-    )  # fmt: skip
+    )
     if waits is None:
         wake_publisher(tx)
     else:
@@ -42,16 +50,25 @@ def send_once(tx: Transaction, p: dict[str, Any]) -> Rows:
 def publish(tx: Transaction, p: dict[str, Any]) -> Rows:
     tx.insert(
         Row(
-            id=p.get("id") or tx.new_id(), position=tx.next_position(), state="pending",
-            exchange=p["exchange"], routing_key=p["routing_key"], body=p["body"],
-            headers=plain(p["headers"]), priority=p.get("priority", 0), created_at=EPOCH,
+            id=p.get("id") or tx.new_id(),
+            position=tx.next_position(),
+            state="pending",
+            exchange=p["exchange"],
+            routing_key=p["routing_key"],
+            body=p["body"],
+            headers=plain(p["headers"]),
+            priority=p.get("priority", 0),
+            created_at=EPOCH,
             queue=p.get("queue"),
         )
-    )  # fmt: skip
+    )
     wake_publisher(tx)
     return [(True,)]
 
 
 SENDING: dict[str, Rule] = {
-    _SQL.send: send, _SQL.send_once: send_once, _SQL.publish: publish, _SQL.publish_raw: publish,
-}  # fmt: skip
+    _SQL.send: send,
+    _SQL.send_once: send_once,
+    _SQL.publish: publish,
+    _SQL.publish_raw: publish,
+}

@@ -84,10 +84,13 @@ def forget_workers(tx: Transaction, _p: dict[str, Any]) -> Rows:
 SESSIONS: dict[str, Rule] = {
     _SQL.try_lock: lambda tx, p: [(tx.hold(p["key"]),)],
     _SQL.end_predecessor: lambda tx, p: [(tx.terminate(p["key"]),)],
-    _SQL.register: register, _SQL.renew: renew, _SQL.unregister: unregister,
-    _KEEPER.expired_workers: expired_workers, _KEEPER.terminate_worker: terminate_worker,
+    _SQL.register: register,
+    _SQL.renew: renew,
+    _SQL.unregister: unregister,
+    _KEEPER.expired_workers: expired_workers,
+    _KEEPER.terminate_worker: terminate_worker,
     _KEEPER.delete_dead_workers: forget_workers,
     _KEEPER.count_workers: lambda tx, _p: [
         (sum(each.lease_expires_at > tx.now for _, each in tx.items("worker_session")),)
     ],
-}  # fmt: skip
+}

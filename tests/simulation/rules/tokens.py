@@ -42,9 +42,13 @@ def retry(tx: Transaction, p: dict[str, Any], *, what: str = "retried") -> Rows:
     row = held(tx, p["job_id"], p["job_token"])
     delay = p["delay"].total_seconds()
     tx.change(
-        row, state="scheduled", token=row.token + 1, holder=None, lease_until=None,
+        row,
+        state="scheduled",
+        token=row.token + 1,
+        holder=None,
+        lease_until=None,
         available_at=tx.now + delay,
-    )  # fmt: skip
+    )
     count(tx, what, row.queue)
     wake_keeper(tx, delay)
     return [(True,)]
@@ -61,10 +65,14 @@ def release(tx: Transaction, p: dict[str, Any]) -> Rows:
     if row is None:
         return [(False,)]
     tx.change(
-        row, state="pending" if tx.guarded("new delivery") else "sent", token=row.token + 1,
-        attempt=row.attempt - 1, holder=None, lease_until=None,
+        row,
+        state="pending" if tx.guarded("new delivery") else "sent",
+        token=row.token + 1,
+        attempt=row.attempt - 1,
+        holder=None,
+        lease_until=None,
         position=row.position if row.sent_at is not None else tx.next_position(),
-    )  # fmt: skip
+    )
     wake_publisher(tx)
     return [(True,)]
 
@@ -75,6 +83,9 @@ def count(tx: Transaction, what: str, queue: str | None) -> None:
 
 
 TOKENS: dict[str, Rule] = {
-    _SQL.fence: fence, _SQL.complete: complete, _SQL.retry: retry, _SQL.snooze: snooze,
+    _SQL.fence: fence,
+    _SQL.complete: complete,
+    _SQL.retry: retry,
+    _SQL.snooze: snooze,
     _SQL.release: release,
-}  # fmt: skip
+}

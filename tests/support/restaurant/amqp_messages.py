@@ -15,11 +15,17 @@ from .conditions import eventually
 def notification(number: str, sequence: int, new: str = "cooking", **fields: Any) -> dict[str, Any]:
     """A notification such as the restaurant sends."""
     return {
-        "order_number": number, "old_status": "received", "new_status": new,
-        "changed_by": "somebody", "timestamp": "2024-12-16T10:32:00Z",
-        "estimated_completion": None, "event_id": str(uuid4()), "sequence": sequence,
-        "customer_name": "John Doe", **fields,
-    }  # fmt: skip
+        "order_number": number,
+        "old_status": "received",
+        "new_status": new,
+        "changed_by": "somebody",
+        "timestamp": "2024-12-16T10:32:00Z",
+        "estimated_completion": None,
+        "event_id": str(uuid4()),
+        "sequence": sequence,
+        "customer_name": "John Doe",
+        **fields,
+    }
 
 
 class AmqpClient:

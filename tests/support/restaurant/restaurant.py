@@ -80,8 +80,11 @@ class Restaurant:
     def start_cook_soon(self, name: str, cooking_time: float = 0, **options: Any) -> Program:
         """Start a cook without waiting for it."""
         flags = {
-            "mode": "kitchen-worker", "worker_name": name, "cooking_time": cooking_time, **options
-        }  # fmt: skip
+            "mode": "kitchen-worker",
+            "worker_name": name,
+            "cooking_time": cooking_time,
+            **options,
+        }
         return self.start(name, *_flags(flags))
 
     def start_cook(self, name: str, cooking_time: float = 0, **options: Any) -> Program:

@@ -51,7 +51,7 @@ def insert_tasks(
     """Write rows of tasks as they are in a state, without a delivery at the broker.
 
     age: seconds since they were sent. available: when they are due, in SQL; n counts them.
-    """  # fmt: skip
+    """
     values = {
         "state": state, "queue": harness.sample.queue(colour), "exchange": harness.prefix,
         "key": colour, "priority": priority, "count": count, "age": age,

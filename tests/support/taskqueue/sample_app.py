@@ -262,9 +262,7 @@ def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Samp
     )
     events = Queue(f"{prefix}.events", exchange, routing_key="event.#", durable=True)
     journal = Journal(journal_path)
-    app = App(
-        "sample", topology=Topology((exchange,), (*coloured, events)), middleware=(timing,)
-    )  # fmt: skip
+    app = App("sample", topology=Topology((exchange,), (*coloured, events)), middleware=(timing,))
     retry = RetryPolicy(
         max_attempts=ATTEMPTS,
         initial_delay=0.4,
@@ -290,9 +288,13 @@ def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Samp
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, manual_claim=True)(run)
     limited = app.task(
-        "limited", queue=red, exchange=prefix, retry=retry, time_limit=TIME_LIMIT_S,
+        "limited",
+        queue=red,
+        exchange=prefix,
+        retry=retry,
+        time_limit=TIME_LIMIT_S,
         on_dead=record_death,
-    )(run)  # fmt: skip
+    )(run)
     app.external_queue(
         f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run)
     )
@@ -333,9 +335,12 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "at": record.created, "level": record.levelname, "message": record.getMessage(),
-            "action": getattr(record, "action", None), "details": getattr(record, "details", None),
-        }  # fmt: skip
+            "at": record.created,
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "action": getattr(record, "action", None),
+            "details": getattr(record, "details", None),
+        }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

@@ -183,9 +183,13 @@ class Harness:
 
     def _start(self, role: str, name: str, *, script: Path = SAMPLE_APP, **options: Any) -> Process:
         values = {
-            "db": self.db_url, "broker": self.broker_url, "prefix": self.prefix, "name": name,
-            "journal": str(self._journal), **options,
-        }  # fmt: skip
+            "db": self.db_url,
+            "broker": self.broker_url,
+            "prefix": self.prefix,
+            "name": name,
+            "journal": str(self._journal),
+            **options,
+        }
         command = [sys.executable, str(script), role]
         for key, value in values.items():
             flag = f"--{key.replace('_', '-')}"

@@ -46,9 +46,12 @@ def make_dead(harness: Harness, *labels: str) -> list[str]:
 def insert(harness: Harness, number: int = 1, **columns: Any) -> list[str]:
     """Rows of dead messages, the oldest first."""
     values = {
-        "task": "play", "queue": harness.sample.queue("red"), "body": b'{"mode": "ok"}',
-        "reason": "Hopeless: no use", **columns,
-    }  # fmt: skip
+        "task": "play",
+        "queue": harness.sample.queue("red"),
+        "body": b'{"mode": "ok"}',
+        "reason": "Hopeless: no use",
+        **columns,
+    }
     rows = harness.rows(
         f"""insert into dead_message (id, died_at, {", ".join(values)})
             select gen_random_uuid(), now() - interval '1 hour' + n * interval '1 ms',

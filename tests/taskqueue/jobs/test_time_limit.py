@@ -14,11 +14,15 @@ LIMIT_S = TIME_LIMIT_S + 1.0
 ON_DEAD = "select label, attempt from effect where message_id = %s"
 
 
-@pytest.mark.parametrize("body", [
-    {"mode": "sleep", "seconds": 600},
-    {"mode": "statement", "sql": "select pg_sleep(600)"},
-    {"mode": "statement_outside", "sql": "select pg_sleep(600)"},
-], ids=["in job.sleep", "in its last transaction", "in another transaction"])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"mode": "sleep", "seconds": 600},
+        {"mode": "statement", "sql": "select pg_sleep(600)"},
+        {"mode": "statement_outside", "sql": "select pg_sleep(600)"},
+    ],
+    ids=["in job.sleep", "in its last transaction", "in another transaction"],
+)
 def test_a_job_that_takes_longer_fails(harness: Harness, body: dict[str, object]) -> None:
     worker = harness.worker("w", lease=600)
     watch = Stopwatch()

@@ -31,11 +31,15 @@ def received(harness: Harness) -> Callable[[], list[int]]:
     return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
 
 
-@pytest.mark.parametrize("state, body", [
-    ("DatatypeMismatch", {"sql": WRONG_TYPE}),
-    ("UndefinedFunction", {"sql": NO_FUNCTION}),
-    ("InFailedSqlTransaction", {"sql": "select 1 / 0", "swallows": True}),
-], ids=["42804", "42883", "25P02"])  # fmt: skip
+@pytest.mark.parametrize(
+    "state, body",
+    [
+        ("DatatypeMismatch", {"sql": WRONG_TYPE}),
+        ("UndefinedFunction", {"sql": NO_FUNCTION}),
+        ("InFailedSqlTransaction", {"sql": "select 1 / 0", "swallows": True}),
+    ],
+    ids=["42804", "42883", "25P02"],
+)
 def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
     harness: Harness, received: Callable[[], list[int]], state: str, body: dict[str, object]
 ) -> None:

@@ -91,8 +91,11 @@ def test_each_verdict_of_a_claim(harness: Harness) -> None:
             """select verdict, attempt, better_queue
                from job_claim(%s, 77, %s, %s, null,
                                   (select priority from message where id = %s))""",
-            id, own, forced, id,
-        )[0]  # fmt: skip
+            id,
+            own,
+            forced,
+            id,
+        )[0]
 
     # A better one in another of its queues goes first, unless the worker could not fetch it
     assert claim(slow) == ("preempted", None, queues[1])

@@ -61,9 +61,13 @@ def one(conn: BoundedConnection, query: str, *values: Any) -> Any:
 
 def claim(conn: BoundedConnection, id: UUID, holder: int = _HOLDER) -> tuple[Any, ...]:
     values = {
-        "job_id": id, "job_worker_id": holder, "job_queues": "{red}",
-        "job_skip_priority_check": False, "job_reservation": None, "job_priority": 0,
-    }  # fmt: skip
+        "job_id": id,
+        "job_worker_id": holder,
+        "job_queues": "{red}",
+        "job_skip_priority_check": False,
+        "job_reservation": None,
+        "job_priority": 0,
+    }
     row = conn.execute(_F.claim, values).fetchone()
     assert row is not None
     return tuple(row)

@@ -12,10 +12,14 @@ def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(harness: Harne
     jobs = {
         label: harness.send(priority=priority, label=label, required_tags=needs)
         for label, priority, needs in (
-            ("late", 1, ["draw"]), ("soon", 9, ["draw"]), ("both", 5, ["draw", "sing"]),
-            ("song", 9, ["sing"]), ("dance", 9, ["dance"]), ("anybody", 9, None),
+            ("late", 1, ["draw"]),
+            ("soon", 9, ["draw"]),
+            ("both", 5, ["draw", "sing"]),
+            ("song", 9, ["sing"]),
+            ("dance", 9, ["dance"]),
+            ("anybody", 9, None),
         )
-    }  # fmt: skip
+    }
     harness.await_states(sent=6)
     harness.worker("artist", skills="draw,sing", no_relay=True)
     harness.await_states(sent=2, within=15)

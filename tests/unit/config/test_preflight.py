@@ -75,10 +75,15 @@ def test_the_account_guest_at_one_of_several_brokers_is_a_warning(caplog):
 
 @pytest.mark.parametrize(
     "given",
-    [{"RABBITMQ": "localhost"}, {"RABBITMQ": "127.0.0.1:5672"}, {"RABBITMQ": "amqp://[::1]/x"},
-     {"RABBITMQ": "localhost:1,127.0.0.1:2"},
-     {**ELSEWHERE, "RABBITMQ_PASS": "sound"}, {"RABBITMQ": "amqp://cook:sound@broker.example"}],
-)  # fmt: skip
+    [
+        {"RABBITMQ": "localhost"},
+        {"RABBITMQ": "127.0.0.1:5672"},
+        {"RABBITMQ": "amqp://[::1]/x"},
+        {"RABBITMQ": "localhost:1,127.0.0.1:2"},
+        {**ELSEWHERE, "RABBITMQ_PASS": "sound"},
+        {"RABBITMQ": "amqp://cook:sound@broker.example"},
+    ],
+)
 def test_the_account_guest_here_and_another_elsewhere_are_no_warning(caplog, given):
     assert taken(caplog, given)[1] == []
 

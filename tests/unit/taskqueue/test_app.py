@@ -80,9 +80,12 @@ def test_the_queues_of_tasks_are_declared_by_default() -> None:
 
 def test_the_highest_priority_is_that_of_the_queue() -> None:
     topology = Topology(
-        queues=(Queue("a", queue_arguments={"x-max-priority": 3}), Queue("b", max_priority=5),
-                Queue("c"))
-    )  # fmt: skip
+        queues=(
+            Queue("a", queue_arguments={"x-max-priority": 3}),
+            Queue("b", max_priority=5),
+            Queue("c"),
+        )
+    )
     app = App("a", topology=topology)
     assert [app.max_priority(each) for each in ("a", "b", "c", "none")] == [3, 5, None, None]
     app.declare_queue("none")

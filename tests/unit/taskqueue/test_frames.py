@@ -114,8 +114,11 @@ def test_a_header_that_is_cut_or_overwritten_is_delivered(
 def test_a_timestamp_in_milliseconds_leaves_the_other_properties_readable() -> None:
     found = received(
         headers=table((b"at", b"T" + pack(">Q", 1_790_000_000_000))),
-        message_id=b"m-1", priority=b"\x07", reply_to=b"answers", correlation_id=b"c",
-    )  # fmt: skip
+        message_id=b"m-1",
+        priority=b"\x07",
+        reply_to=b"answers",
+        correlation_id=b"c",
+    )
     assert found.undecodable is not None and "year" in found.undecodable
     assert (found.message_id, found.priority, found.headers) == ("m-1", 7, {})
     assert (found.reply_to, found.correlation_id) == ("answers", "c")

@@ -16,11 +16,14 @@ from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import Delivery, encode, to_amqp
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
-)  # fmt: skip
+)
 
 
 def delivered(body: Any = b"{}", redelivered: bool = False, **properties: Any) -> Any:

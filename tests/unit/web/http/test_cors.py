@@ -97,9 +97,13 @@ def test_with_a_star_all_origins_may_read_without_a_cookie(make_client):
 
 @pytest.mark.parametrize(
     ("raw", "read"),
-    [("https://Shop.Example:443", ("https://shop.example",)), ("*", ("*",)), ("none", ()),
-     ("http://[::1]:81, http://a-b.example", ("http://[::1]:81", "http://a-b.example"))],
-)  # fmt: skip
+    [
+        ("https://Shop.Example:443", ("https://shop.example",)),
+        ("*", ("*",)),
+        ("none", ()),
+        ("http://[::1]:81, http://a-b.example", ("http://[::1]:81", "http://a-b.example")),
+    ],
+)
 def test_origins_are_written_as_browsers_do(raw, read):
     assert load({}, {"CORS_ORIGINS": raw}, None).cors_origins == read
 

@@ -90,11 +90,17 @@ def test_https_is_kept_only_where_the_request_came_by_it(restaurant):
     def hsts(remote, *, url="http://pizza.example", proto="https"):
         headers = {"X-Forwarded-Proto": proto, "X-Forwarded-For": "192.0.2.7"}
         answers = [
-            client.get("/menu", base_url=url, headers=headers,
-                       environ_overrides={"REMOTE_ADDR": remote}),
-            client.post("/orders", base_url=url, headers=headers, data=json.dumps(ORDER),
-                        environ_overrides={"REMOTE_ADDR": remote}),
-        ]  # fmt: skip
+            client.get(
+                "/menu", base_url=url, headers=headers, environ_overrides={"REMOTE_ADDR": remote}
+            ),
+            client.post(
+                "/orders",
+                base_url=url,
+                headers=headers,
+                data=json.dumps(ORDER),
+                environ_overrides={"REMOTE_ADDR": remote},
+            ),
+        ]
         (value,) = {answer.headers.get("Strict-Transport-Security") for answer in answers}
         return value
 

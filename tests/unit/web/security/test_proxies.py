@@ -196,10 +196,15 @@ def test_a_page_is_of_this_site_under_the_name_that_the_proxy_gives(proxied_clie
     """A browser without Sec-Fetch-Site: any of them over plain HTTP."""
     cookie = session(proxied_client)
     named = {"X-Forwarded-Host": "pizza.example"}
-    statuses = lambda *headers: proxied_client.post(  # noqa: E731
-        "/kitchen/resume", data=b"{}", environ_base=PROXY,
-        headers={name: value for each in headers for name, value in each.items()},
-    ).status_code  # fmt: skip
+
+    def statuses(*headers):
+        response = proxied_client.post(
+            "/kitchen/resume",
+            data=b"{}",
+            environ_base=PROXY,
+            headers={name: value for each in headers for name, value in each.items()},
+        )
+        return response.status_code
 
     assert statuses(INSIDE, named, OURS, cookie) != 403
     assert statuses(INSIDE, named, THEIRS, cookie) == 403
@@ -209,10 +214,15 @@ def test_a_page_is_of_this_site_under_the_name_that_the_proxy_gives(proxied_clie
 
 def test_behind_a_proxy_that_hides_the_name_a_session_is_proof_enough(proxied_client):
     cookie = session(proxied_client)
-    ask = lambda path, *headers, environ=PROXY: proxied_client.post(  # noqa: E731
-        path, data=b"{}", environ_base=environ,
-        headers={name: value for each in headers for name, value in each.items()},
-    ).status_code  # fmt: skip
+
+    def ask(path, *headers, environ=PROXY):
+        response = proxied_client.post(
+            path,
+            data=b"{}",
+            environ_base=environ,
+            headers={name: value for each in headers for name, value in each.items()},
+        )
+        return response.status_code
 
     assert ask("/kitchen/resume", INSIDE, OURS, cookie) != 403
     # What uses no right of the browser's owner.

@@ -74,9 +74,13 @@ def test_a_client_from_elsewhere_may_have_its_share_of_the_places(restaurant):
 
 
 @pytest.mark.parametrize(
-    ("given", "client"), [({}, (True, None)), ({"CLIENT_PLACES": "7"}, (True, 7)),
-                          ({"CLIENT_PLACES": "0"}, (False, None))],
-)  # fmt: skip
+    ("given", "client"),
+    [
+        ({}, (True, None)),
+        ({"CLIENT_PLACES": "7"}, (True, 7)),
+        ({"CLIENT_PLACES": "0"}, (False, None)),
+    ],
+)
 def test_without_a_setting_the_limit_of_a_client_follows_that_of_the_database(given, client):
     limits = RateLimits(
         load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(hash_address=str.encode), None
