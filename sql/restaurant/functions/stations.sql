@@ -15,14 +15,14 @@
 create or replace function station_next(p_type text, p_after text) returns station
 language plpgsql stable as $$
 declare
-    next station;
+    following station;
 begin
-    select * into next from station s
+    select * into following from station s
     where s.open and p_type = any(s.order_types)
       and s.position > coalesce((select a.position from station a where a.name = p_after), 0)
     order by s.position
     limit 1;
-    return next;
+    return following;
 end $$;
 
 -- Send the task of an order that has just come to a station into that station's queue.
