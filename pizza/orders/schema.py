@@ -208,7 +208,7 @@ _MESSAGES = MESSAGES | {
     "too_long": f"must be 1 to {rules.MAX_ITEMS} items",
 }
 _FIELD_LENGTH = 100
-# As many errors as an answer has (pizza.web.http.problems.MOST_ERRORS).
+# As many errors as an answer has (pizza.web.http.problems.MAX_ERRORS).
 MAX_UNKNOWN = 100
 
 

@@ -32,7 +32,7 @@ def is_usable() -> bool:
 
 
 def make() -> None:
-    """Make it anew, with the pip of Python or of Debian."""
+    """Remove and make it, with the pip of Python or of Debian."""
     shutil.rmtree(VENV, ignore_errors=True)
     if not os.access(ROOT, os.W_OK):
         raise ProcessFailed(f"This account may not write to {ROOT}, where .venv belongs.")

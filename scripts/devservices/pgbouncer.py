@@ -9,7 +9,7 @@ from bootstrap.data_dir import FOLDER
 from devservices.install import packages
 from devservices.ports import LOOPBACK, listens
 from devservices.postgres import Postgres
-from devservices.server import PrivateServer, unprivileged_commands, write_private
+from devservices.server import PrivateServer, change_owner, write_private
 
 PACKAGES = {"pgbouncer": "pgbouncer"}  # program: Debian package
 
@@ -49,10 +49,11 @@ class PgBouncer(PrivateServer):
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         target = f"[databases]\n* = host={LOOPBACK} port={self._server.port}\n"
         write_private(configuration, f"{target}[pgbouncer]\n{lines}")
-        # It refuses to run as root; an unmapped user is not root.
-        prefix = unprivileged_commands()[0][0] if os.geteuid() == 0 else []
-        command = [*prefix, str(found.paths["pgbouncer"]), str(configuration)]
-        self._process = self._run(command, {**os.environ, **found.environment})
+        environment = {**os.environ, **found.environment}
+        program = found.paths["pgbouncer"]
+        prefix, owner, group = self._account(program, environment)
+        change_owner(self.folder, owner, group)
+        self._process = self._run([*prefix, program, configuration], environment)
         return self
 
     def answers(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from devservices.install.postgres import find_postgres
 from devservices.ports import LOOPBACK
 from devservices.process import ProcessFailed, last_line, run_command
-from devservices.server import PrivateServer, change_owner, unprivileged_commands, write_private
+from devservices.server import PrivateServer, change_owner, write_private
 from devservices.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Postgres(PrivateServer):
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._password_file.exists():
             write_private(self._password_file, self._password)
-        prefix, owner, group = self._account()
+        prefix, owner, group = self._account(self.binaries / "postgres")
+        change_owner(self._password_file, owner, group)
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster(prefix, owner, group)
         change_owner(self.data, owner, group)
@@ -123,24 +124,6 @@ class Postgres(PrivateServer):
             show = "show default_transaction_read_only"
             if not wait_until(lambda: admin.execute(show).fetchone() == (value,), 20.0):
                 raise ProcessFailed(f"PostgreSQL did not set read-only {value}.")
-
-    def _account(self) -> tuple[list[str], int, int]:
-        """How the programs run: (command prefix, owner and group of the files).
-
-        For root it is the first way that reaches both the programs and the folder.
-        """
-        if os.geteuid() != 0:
-            return [], os.geteuid(), os.getegid()
-        probe = ["sh", "-c", '"$0" --version && test -w "$1" && cd "$1"']
-        for prefix, owner, group in unprivileged_commands():
-            os.chown(self.folder, owner, group)
-            command = [*prefix, *probe, str(self.binaries / "postgres"), str(self.folder)]
-            if run_command(command).returncode == 0:
-                os.chown(self._password_file, owner, group)
-                return prefix, owner, group
-        raise ProcessFailed(
-            f"PostgreSQL refuses to run as root, and no other account here can reach {self.folder}."
-        )
 
     def _make_cluster(self, prefix: list[str], owner: int, group: int) -> None:
         """Run initdb in a folder that becomes `data` when it is whole."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from devservices.ports import LOOPBACK, free_port
-from devservices.process import GuardedProcess, ProcessFailed, last_line
+from devservices.process import GuardedProcess, ProcessFailed, last_line, run_command
 from devservices.waiting import wait_until
 
 
@@ -107,13 +107,32 @@ class PrivateServer(ABC):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _account(
+        self, program: Path, environment: Mapping[str, str] | None = None
+    ) -> tuple[list[str], int, int]:
+        """How a program runs that refuses root: (command prefix, owner and group of its files).
+
+        For root it is the first way that reaches both the program and the folder, which the account
+        owns from then on.
+        """
+        if os.geteuid() != 0:
+            return [], os.geteuid(), os.getegid()
+        probe = ["sh", "-c", '"$0" --version && test -w "$1" && cd "$1"']
+        for prefix, owner, group in _unprivileged_commands():
+            os.chown(self.folder, owner, group)
+            command = [*prefix, *probe, str(program), str(self.folder)]
+            if run_command(command, env=environment).returncode == 0:
+                return prefix, owner, group
+        sentence = f"{self.NAME} refuses to run as root, and no other account here can reach"
+        raise ProcessFailed(f"{sentence} {self.folder}.")
+
     def _run(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> GuardedProcess:
         """Start a command in the folder, with its output in the log."""
         with self.log.open("ab") as log:
             return GuardedProcess(command, env=environment, cwd=self.folder, output=log)
 
 
-def unprivileged_commands() -> list[tuple[list[str], int, int]]:
+def _unprivileged_commands() -> list[tuple[list[str], int, int]]:
     """Ways for root, the best first: (command prefix, owner, group of the program's files).
 
     An unmapped user namespace shows the program a user id other than 0 while its files stay root's.
