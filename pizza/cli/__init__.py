@@ -34,7 +34,8 @@ def _command() -> click.Command:
         click.Option([f"--{name.replace('_', '-')}", name], is_flag=True)
         for name in commands.SETUP_COMMANDS
     ]
-    return _Command("restaurant-system", params=options, callback=_run)
+    command = _Command("restaurant-system", params=options, callback=_run)
+    return click.version_option(package_name="pizza", message="%(package)s %(version)s")(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

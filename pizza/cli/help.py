@@ -17,6 +17,7 @@ Usage:
   restaurant-system --setup-queues [OPTIONS]
   restaurant-system --migrate-db [OPTIONS]
   restaurant-system --help
+  restaurant-system --version
 
 Service Modes:
   order-service            REST API for receiving and managing orders

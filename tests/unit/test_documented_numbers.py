@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,15 @@ SENTENCES = [
 @pytest.mark.parametrize(("page", "sentence"), SENTENCES)
 def test_the_page_has_the_number_of_the_code(page: str, sentence: str) -> None:
     assert sentence in (DOCS / f"{page}.md").read_text()
+
+
+def test_the_newest_release_of_the_changelog_is_the_package() -> None:
+    setup = ConfigParser()
+    setup.read(DOCS.parent / "setup.cfg")
+    releases = re.findall(
+        r"^## \[(\S+)\] - \d{4}-\d\d-\d\d$",
+        (DOCS.parent / "CHANGELOG.md").read_text(),
+        re.MULTILINE,
+    )
+
+    assert releases[0] == setup["metadata"]["version"]

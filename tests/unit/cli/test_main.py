@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -38,6 +39,11 @@ def refused(capsys, *argv):
 def test_the_help_page_is_printed(capsys):
     assert main(["--help"]) == 0
     assert capsys.readouterr().out.strip() == USAGE.strip()
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pizza {metadata.version('pizza')}\n"
 
 
 def test_the_help_page_has_every_option_and_every_verb():
