@@ -14,6 +14,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self
 
 import psycopg
@@ -61,6 +62,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._cursors: dict[str, psycopg.Cursor[Any]] = {}
+        self._last_words: list[psycopg.errors.Diagnostic] = []
+        self.add_notice_handler(partial(_keep_fatal, self._last_words))
 
     def fetch_first(self, query: str, parameters: Any = None, row: Any = tuple_row) -> Any:
         """Run one of the program's own statements; returns its first row, or None.
@@ -96,7 +99,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     def is_open(self) -> bool:
         """Whether an idle connection is still open at the server's end.
 
-        Sends nothing: it reads what has arrived, or the end of the stream (3 µs).
+        Sends nothing: it reads what has arrived, or the end of the stream (3 µs). A server that
+        ends a session says so some time before it closes the socket.
         """
         if self.closed:
             return False
@@ -105,9 +109,10 @@ class BoundedConnection(psycopg.Connection[Any]):
         try:
             while idle.poll(0):
                 self.pgconn.consume_input()
+                self.pgconn.is_busy()  # parses it: an error without a statement is a notice
         except psycopg.Error:
             return False
-        return True
+        return not self._last_words
 
     def raised(self, error: BaseException) -> bool:
         """Whether an error, or one of its causes, is `last_error`."""
@@ -199,6 +204,11 @@ def parameters(db_url: str, name: str, *, pooled: bool = False) -> dict[str, Any
     ours = {key: value for key, value in _CONNECTION_PARAMETERS.items() if key not in given}
     ours |= {"prepare_threshold": None} if pooled else {}
     return {**ours, "application_name": name, "autocommit": True}
+
+
+def _keep_fatal(found: list[psycopg.errors.Diagnostic], notice: psycopg.errors.Diagnostic) -> None:
+    if notice.severity_nonlocalized in ("FATAL", "PANIC"):
+        found.append(notice)
 
 
 def configure(conn: BoundedConnection, db_url: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -62,6 +65,42 @@ def test_a_notice_of_the_server_ends_no_session(pool: Pool, postgres: Postgres) 
             admin.execute("notify news")
         assert conn.is_open()
         assert conn.execute("select 1").fetchone() == (1,)
+
+
+@pytest.fixture
+def lingering_end(postgres: Postgres) -> Iterator[str]:
+    """The address of a forwarder to the server; an end of the server's side does not reach us."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
+        threads = []
+
+        def forward(source: socket.socket, target: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := source.recv(65536):
+                    target.sendall(data)
+
+        def accept() -> None:
+            ours = sockets.enter_context(listener.accept()[0])
+            host, _, port = postgres.address.partition(":")
+            theirs = sockets.enter_context(socket.create_connection((host, int(port))))
+            for pair in ((ours, theirs), (theirs, ours)):
+                threads.append(threading.Thread(target=forward, args=pair, daemon=True))
+                threads[-1].start()
+
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield postgres.url.replace(postgres.address, f"127.0.0.1:{listener.getsockname()[1]}")
+
+
+def test_a_session_has_ended_when_its_server_says_so(
+    lingering_end: str, postgres: Postgres
+) -> None:
+    with closing(connect(lingering_end, name="lingering")) as conn:
+        assert conn.is_open()
+        with postgres.connect() as admin:
+            admin.execute("select pg_terminate_backend(%s)", [conn.info.backend_pid])
+        wait_until(lambda: not conn.is_open(), 5, "the end is detected")
+        assert not conn.closed
 
 
 @pytest.fixture
