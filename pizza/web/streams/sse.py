@@ -24,8 +24,19 @@ _UPDATE = documents.DocumentType(
     {"number": "order_number", "status": "new_status", "changed_at": "timestamp"},
     hidden=["position", "previous_position"],
 )
-# For the customer and staff alone.
-_PRIVATE = ("priority", "customer_name", "notes")
+# What everybody who knows the number of an order may read. A new field is private until it is here.
+_PUBLIC = (
+    *(
+        "order_number",
+        "old_status",
+        "new_status",
+        "changed_by",
+        "timestamp",
+        "event_id",
+        "sequence",
+    ),
+    *("estimated_completion", "order_type", "stage"),
+)
 
 
 def update(change: Change, *, include_private: bool = True) -> dict[str, object]:
@@ -36,7 +47,7 @@ def update(change: Change, *, include_private: bool = True) -> dict[str, object]
     document = _UPDATE(change)
     if include_private:
         return document
-    known = {k: v for k, v in document.items() if k not in _PRIVATE}
+    known = {name: value for name, value in document.items() if name in _PUBLIC}
     return known | {"changed_by": role_of(change.changed_by, change.status)}
 
 
