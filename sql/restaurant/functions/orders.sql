@@ -69,7 +69,7 @@ $$;
 create or replace function estimate_shifted(
     p_before timestamptz, p_now timestamptz, p_least interval, p_share float8
 ) returns boolean
-language sql volatile as $$
+language sql stable as $$
     select greatest(p_now - p_before, p_before - p_now)
            > greatest(p_least, (p_now - clock_timestamp()) * p_share)
 $$;
