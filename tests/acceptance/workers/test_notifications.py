@@ -135,10 +135,12 @@ def test_an_unreadable_notification_is_dead_with_its_reason(new_restaurant: Make
     post = AmqpClient(restaurant.servers.rabbitmq.url)
     same = notification("ORD_20241216_001", 2)
     post.notify(b"{", {"new_status": "ready"}, same, same)
-    for reason in ("the body is not JSON", "order_number is not a text"):
-        _, headers = post.dead_letter()
-        assert reason in headers["reason"]
-        assert headers["died_in"].startswith("notifications.")
+    # In any order: the leader reads the queue as well, and puts back what it has read.
+    dead = [headers for _, headers in (post.dead_letter(), post.dead_letter())]
+    assert all(headers["died_in"].startswith("notifications.") for headers in dead)
+    reasons = " ".join(headers["reason"] for headers in dead)
+    assert "the body is not JSON" in reasons
+    assert "order_number is not a text" in reasons
     subscriber.wait_for("event_skipped")
     assert len(printed(subscriber)) == 1
     post.close()
