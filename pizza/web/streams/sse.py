@@ -25,17 +25,19 @@ _UPDATE = documents.DocumentType(
     hidden=["position", "previous_position"],
 )
 # What everybody who knows the number of an order may read. A new field is private until it is here.
-_PUBLIC = (
-    *(
+_PUBLIC = frozenset(
+    {
         "order_number",
         "old_status",
         "new_status",
         "changed_by",
         "timestamp",
+        "estimated_completion",
         "event_id",
         "sequence",
-    ),
-    *("estimated_completion", "order_type", "stage"),
+        "order_type",
+        "stage",
+    }
 )
 
 
